@@ -1,0 +1,79 @@
+package config
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/viva/rate-limiter/pkg/apikey"
+)
+
+// format is a form of text that settings name in their tag.
+type format struct {
+	want  string // in words, to follow "want"
+	check func(text string) error
+}
+
+// form is a format whose every mistake is answered with what is wanted.
+func form(want string, ok func(string) bool) format {
+	return format{want: want, check: func(text string) error {
+		if !ok(text) {
+			return errors.New("want " + want)
+		}
+		return nil
+	}}
+}
+
+var formats = map[string]format{
+	"hostport": form("host:port, such as 127.0.0.1:8080", isHostPort),
+	"path":     form("a path", func(s string) bool { return s != "" && !strings.Contains(s, "\x00") }),
+	"origin":   form("* or an origin such as https://app.example.com", isOrigin),
+	"method":   form("an HTTP method in capitals, such as GET", regexp.MustCompile(`^[A-Z]{1,16}$`).MatchString),
+	"header":   form("a header name, such as Content-Type", regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`).MatchString),
+	"namespace": form("1 to 32 of a-z, 0-9, _ and -",
+		regexp.MustCompile(`^[a-z0-9_-]{1,32}$`).MatchString),
+	"prefix": form("at most 16 characters: words of a-z and 0-9 joined by _, beginning with a letter, none of them live or test",
+		func(s string) bool { return apikey.CheckPrefix(s) == nil }),
+	"name": form("a name of 1 to 128 visible characters without spaces at its ends",
+		regexp.MustCompile(`^[\pL\pN\pP\pS]([\pL\pN\pP\pS ]{0,126}[\pL\pN\pP\pS])?$`).MatchString),
+	"pepper": form("at least 32 bytes; `openssl rand -base64 32` makes them",
+		func(s string) bool { return len(s) >= 32 }),
+	"token": form("32 to 512 visible ASCII characters without spaces",
+		regexp.MustCompile(`^[!-~]{32,512}$`).MatchString),
+	"postgres": {want: wantPostgres, check: checkPostgres},
+	"redis": {want: wantRedis, check: func(text string) error {
+		_, err := ParseRedisURL(text)
+		return err
+	}},
+}
+
+var hostname = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?$`)
+
+func isHost(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil || hostname.MatchString(host)
+}
+
+func isPort(port string) bool {
+	_, err := strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// isHostPort accepts an address to listen on; an empty host is every interface.
+func isHostPort(text string) bool {
+	host, port, err := net.SplitHostPort(text)
+	return err == nil && isPort(port) && (host == "" || isHost(host))
+}
+
+func isOrigin(text string) bool {
+	if text == "*" {
+		return true
+	}
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") &&
+		isHost(u.Hostname()) && u.Scheme+"://"+u.Host == text
+}

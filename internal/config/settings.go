@@ -1,0 +1,210 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is the whole configuration, in the order it is printed and documented.
+// It is not changed after Load and may be read from any goroutine.
+//
+// The tags: `key` names the setting in its group, `default` is its value when
+// nothing is given, and `min` with `max`, `oneof` or `format` say what it accepts.
+// An empty default means that empty is accepted too. The comment of a field is
+// its description in docs/configuration.md.
+type Config struct {
+	// The kind of installation. In `prod`, logs are JSON unless `log.format` says otherwise.
+	Environment string `key:"environment" default:"dev" oneof:"dev prod"`
+
+	Server      Server      `key:"server"`
+	Worker      Worker      `key:"worker"`
+	Data        Data        `key:"data"`
+	Database    Database    `key:"database"`
+	Redis       Redis       `key:"redis"`
+	RateLimit   RateLimit   `key:"ratelimit"`
+	Cache       Cache       `key:"cache"`
+	Keys        Keys        `key:"keys"`
+	Plans       Plans       `key:"plans"`
+	Idempotency Idempotency `key:"idempotency"`
+	Access      Access      `key:"access"`
+	Log         Log         `key:"log"`
+
+	origins map[string]string // by path: where the value came from
+}
+
+// Worker is the process that runs jobs.
+type Worker struct {
+	// Where the worker answers health checks and metrics.
+	Addr string `key:"addr" default:"127.0.0.1:8081" format:"hostport"`
+}
+
+// Data is the folder this process keeps its files in.
+type Data struct {
+	// The folder for the SQLite file and the first access token. It is made if absent.
+	Dir string `key:"dir" default:"./data" format:"path"`
+}
+
+// Database is where keys, owners and plans are kept: PostgreSQL, or a SQLite file in `data.dir`.
+type Database struct {
+	// A PostgreSQL URL (version 15 or newer). Empty means the SQLite file, for a single `viva serve`.
+	URL URL `key:"url" default:"" format:"postgres"`
+	// Connections open at once, at most, in each process.
+	MaxOpenConns int `key:"max_open_conns" default:"20" min:"1" max:"10000"`
+	// Connections kept open while idle. More than `max_open_conns` counts as that many.
+	MaxIdleConns int `key:"max_idle_conns" default:"20" min:"0" max:"10000"`
+	// The age at which a connection is replaced; `0s` keeps it.
+	ConnMaxLifetime time.Duration `key:"conn_max_lifetime" default:"30m" min:"0s" max:"24h"`
+	// The longest a single query may take.
+	QueryTimeout time.Duration `key:"query_timeout" default:"5s" min:"10ms" max:"5m"`
+	// Whether `serve`, `api` and `worker` bring the schema up to date when they start.
+	Migrate bool `key:"migrate" default:"true"`
+}
+
+// Redis is the memory that several processes share. It may be lost at any time; PostgreSQL is the truth.
+type Redis struct {
+	// A single server, Sentinel or Cluster (version 7 or newer, or Valkey); see [below](#redis-urls). Empty means memory of this process.
+	URL URL `key:"url" default:"" format:"redis"`
+	// The first part of every key and channel, so that installations can share a server.
+	Namespace string `key:"namespace" default:"viva" format:"namespace"`
+	// Connections to each server, at most; `0` means ten for each processor.
+	PoolSize int `key:"pool_size" default:"0" min:"0" max:"10000"`
+	// The longest that opening a connection may take.
+	DialTimeout time.Duration `key:"dial_timeout" default:"1s" min:"10ms" max:"1m"`
+}
+
+// RateLimit is how limits are counted, and what happens when they cannot be.
+type RateLimit struct {
+	// What a check answers when Redis is out of reach: `local` enforces limits on each process alone, `deny` refuses, `allow` admits.
+	OnStoreFailure string `key:"on_store_failure" default:"local" oneof:"local deny allow"`
+	// The longest a check waits for Redis.
+	StoreTimeout time.Duration `key:"store_timeout" default:"50ms" min:"1ms" max:"5s"`
+	// Counters held in the memory of one process, at most. When full, new ones meet `on_store_failure`.
+	MaxEntries int `key:"max_entries" default:"10000000" min:"1000" max:"1000000000"`
+
+	Breaker Breaker `key:"breaker"`
+}
+
+// Breaker stops asking a Redis that does not answer.
+type Breaker struct {
+	// Failures in a row after which Redis is no longer asked.
+	Failures int `key:"failures" default:"5" min:"1" max:"1000"`
+	// How long until Redis is tried again.
+	OpenFor time.Duration `key:"open_for" default:"1s" min:"10ms" max:"1m"`
+}
+
+// Cache is the copy of keys each process keeps in memory, to check calls without the database.
+type Cache struct {
+	// Keys held in memory, at most.
+	MaxEntries int `key:"max_entries" default:"1000000" min:"1" max:"100000000"`
+	// How long a key is served from memory before it is read again.
+	TTL time.Duration `key:"ttl" default:"5m" min:"1s" max:"24h"`
+	// How long it is remembered that a key does not exist.
+	NegativeTTL time.Duration `key:"negative_ttl" default:"10s" min:"100ms" max:"10m"`
+	// Keys remembered not to exist, at most.
+	NegativeMaxEntries int `key:"negative_max_entries" default:"100000" min:"1" max:"10000000"`
+	// How long known keys keep working while the database is out of reach.
+	MaxStale time.Duration `key:"max_stale" default:"10m" min:"1s" max:"168h"`
+	// How often the database is asked which keys have changed. A revoked key is refused everywhere within a second.
+	PollInterval time.Duration `key:"poll_interval" default:"500ms" min:"50ms" max:"800ms"`
+}
+
+// Keys is how API keys are made and stored.
+type Keys struct {
+	// A secret mixed into the stored hashes of keys. Its bytes are used as given. Keep it safe: without it, none of those keys works again.
+	Pepper Secret `key:"pepper" default:"" format:"pepper"`
+	// The pepper before this one. Keys stored with it still work, and move to the new one when used.
+	PepperPrevious Secret `key:"pepper_previous" default:"" format:"pepper"`
+	// What keys begin with in the keyspace `default`, as in `viva_live_…`.
+	DefaultPrefix string `key:"default_prefix" default:"viva" format:"prefix"`
+}
+
+// Plans is what owners are put on.
+type Plans struct {
+	// The plan of an owner made together with a key that names neither owner nor plan.
+	Default string `key:"default" default:"free" format:"name"`
+}
+
+// Idempotency is how repeated create calls are recognized.
+type Idempotency struct {
+	// How long the answer to an `Idempotency-Key` is kept.
+	Keep time.Duration `key:"keep" default:"24h" min:"1m" max:"168h"`
+}
+
+// Access is who may use the management API.
+type Access struct {
+	// The first admin token of an empty database, for installations that cannot read `data/admin.header`. Best given as `VIVA_BOOTSTRAP_TOKEN_FILE`.
+	BootstrapToken Secret `key:"bootstrap_token" default:"" format:"token" env:"VIVA_BOOTSTRAP_TOKEN"`
+	// Failed authentications allowed to one client IP in `failed_auth_window`.
+	FailedAuthLimit int `key:"failed_auth_limit" default:"30" min:"1" max:"1000000"`
+	// The window of `failed_auth_limit`.
+	FailedAuthWindow time.Duration `key:"failed_auth_window" default:"1m" min:"1s" max:"24h"`
+}
+
+// Log is what the process says about itself.
+type Log struct {
+	// The least serious lines that are written.
+	Level string `key:"level" default:"info" oneof:"debug info warn error"`
+	// `json`, `console` (for people), or `auto`: JSON where `environment` is `prod`.
+	Format string `key:"format" default:"auto" oneof:"auto json console"`
+}
+
+// Server is the HTTP API.
+type Server struct {
+	// Where the API listens. Port 0 takes a free one.
+	Addr string `key:"addr" default:"127.0.0.1:8080" format:"hostport"`
+	// The longest that reading the headers of a request may take.
+	ReadHeaderTimeout time.Duration `key:"read_header_timeout" default:"5s" min:"10ms" max:"1m"`
+	// The longest that reading a whole request may take.
+	ReadTimeout time.Duration `key:"read_timeout" default:"15s" min:"10ms" max:"10m"`
+	// The longest that answering may take, from the end of the request's headers.
+	WriteTimeout time.Duration `key:"write_timeout" default:"30s" min:"10ms" max:"10m"`
+	// How long an idle connection is kept.
+	IdleTimeout time.Duration `key:"idle_timeout" default:"2m" min:"1s" max:"1h"`
+	// How long requests already taken may last after the process is told to stop.
+	ShutdownTimeout time.Duration `key:"shutdown_timeout" default:"20s" min:"1s" max:"10m"`
+	// The largest body of a request, in bytes.
+	MaxBodyBytes int64 `key:"max_body_bytes" default:"1048576" min:"1024" max:"67108864"`
+	// Proxies whose `X-Forwarded-For` is believed, as networks or addresses.
+	TrustedProxies []netip.Prefix `key:"trusted_proxies" default:""`
+
+	TLS             TLS             `key:"tls"`
+	CORS            CORS            `key:"cors"`
+	SecurityHeaders SecurityHeaders `key:"security_headers"`
+	Docs            Docs            `key:"docs"`
+}
+
+// TLS serves HTTPS where both files are given.
+type TLS struct {
+	// The certificate chain, in PEM.
+	CertFile string `key:"cert_file" default:"" format:"path"`
+	// Its private key, in PEM.
+	KeyFile string `key:"key_file" default:"" format:"path"`
+}
+
+// CORS lets pages of other origins call the API from a browser.
+type CORS struct {
+	// Origins such as `https://app.example.com`, or `*` for all. Empty sends no CORS headers.
+	AllowedOrigins []string `key:"allowed_origins" default:"" format:"origin"`
+	// Methods those pages may use.
+	AllowedMethods []string `key:"allowed_methods" default:"GET,POST,PATCH,DELETE" format:"method"`
+	// Request headers those pages may send.
+	AllowedHeaders []string `key:"allowed_headers" default:"Authorization,Content-Type,Idempotency-Key,If-Match,X-Request-Id" format:"header"`
+	// How long a browser may remember these answers.
+	MaxAge time.Duration `key:"max_age" default:"10m" min:"0s" max:"24h"`
+}
+
+// SecurityHeaders are the answer headers that restrain browsers.
+type SecurityHeaders struct {
+	// Whether they are sent.
+	Enabled bool `key:"enabled" default:"true"`
+	// How long browsers must use HTTPS only (`Strict-Transport-Security`); `0s` sends no such header.
+	HSTSMaxAge time.Duration `key:"hsts_max_age" default:"0s" min:"0s" max:"17520h"`
+	// Whether that holds for subdomains too.
+	HSTSIncludeSubdomains bool `key:"hsts_include_subdomains" default:"false"`
+}
+
+// Docs is the API documentation the server shows.
+type Docs struct {
+	// Whether `/docs` and `/openapi.json` are served.
+	Enabled bool `key:"enabled" default:"true"`
+}
