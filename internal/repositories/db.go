@@ -1,0 +1,130 @@
+package repositories
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/pressly/goose/v3"
+	"go.uber.org/zap"
+	"gorm.io/gorm"
+)
+
+// Options of a database; zero fields take the defaults named.
+type Options struct {
+	MaxOpenConns    int           // 16
+	MaxIdleConns    int           // as many as MaxOpenConns
+	ConnMaxLifetime time.Duration // PostgreSQL only; 0 keeps connections for ever
+	QueryTimeout    time.Duration // of one statement; 5 s
+	TxTimeout       time.Duration // of a transaction with its retries; 5 s
+	SlowQuery       time.Duration // statements logged as slow; 500 ms
+	DefaultPrefix   string        // of the keyspace that Migrate plants; viva
+	Logger          *zap.Logger   // slow and failing statements, never their parameters
+	Clock           func() time.Time
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxOpenConns == 0 {
+		o.MaxOpenConns = 16
+	}
+	if o.MaxIdleConns == 0 {
+		o.MaxIdleConns = o.MaxOpenConns
+	}
+	if o.QueryTimeout == 0 {
+		o.QueryTimeout = 5 * time.Second
+	}
+	if o.TxTimeout == 0 {
+		o.TxTimeout = 5 * time.Second
+	}
+	if o.SlowQuery == 0 {
+		o.SlowQuery = 500 * time.Millisecond
+	}
+	if o.DefaultPrefix == "" {
+		o.DefaultPrefix = "viva"
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	return o
+}
+
+// DB is an open database.
+type DB struct {
+	dialect
+	options Options
+	pool    *sql.DB
+	gorm    *gorm.DB
+	schema  *goose.Provider
+
+	// writer lets one transaction at a time into SQLite, in order of arrival;
+	// SQLite alone would let them poll for the lock. Nil on PostgreSQL.
+	writer chan struct{}
+
+	path    string          // of the file; SQLite only
+	session *pgx.ConnConfig // for connections outside the pool; PostgreSQL only
+}
+
+// open puts GORM on a pool. GORM's cache of prepared statements stays off: pgx
+// has its own, and with GORM's, transactions that hold every connection can
+// wait for a statement that waits for a connection.
+func open(ctx context.Context, d dialect, pool *sql.DB, driver gorm.Dialector, o Options) (*DB, error) {
+	o = o.withDefaults()
+	pool.SetMaxOpenConns(o.MaxOpenConns)
+	pool.SetMaxIdleConns(o.MaxIdleConns)
+	db := &DB{dialect: d, options: o, pool: pool}
+	if err := db.Ping(ctx); err != nil {
+		return nil, fmt.Errorf("open %s: %w", d.engine, err)
+	}
+	var err error
+	db.gorm, err = gorm.Open(driver, &gorm.Config{
+		SkipDefaultTransaction: true,
+		DisableAutomaticPing:   true,
+		NowFunc:                db.now,
+		Logger:                 statementLog{o.Logger, o.SlowQuery},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", d.engine, err)
+	}
+	db.schema, err = goose.NewProvider(d.goose, pool, d.files(), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return db, nil
+}
+
+// Engine is "postgres" or "sqlite".
+func (db *DB) Engine() string { return db.engine }
+
+// Ping tells whether the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, db.options.QueryTimeout)
+	defer cancel()
+	return translate(ctx, db.pool.PingContext(bounded), "database")
+}
+
+// Close closes the connections, when the statements under way have ended.
+func (db *DB) Close() error { return db.pool.Close() }
+
+// now is the clock to the precision of the stored times.
+func (db *DB) now() time.Time { return db.options.Clock().UTC().Truncate(time.Microsecond) }
+
+// do runs one statement, or a few that belong together, in the transaction of
+// ctx or outside of any. The noun names in errors what it is about.
+func (db *DB) do(ctx context.Context, noun string, fn func(g *gorm.DB) error) error {
+	bounded, cancel := context.WithTimeout(ctx, db.options.QueryTimeout)
+	defer cancel()
+	g, tx := db.gorm, db.transaction(ctx)
+	if tx != nil {
+		g = tx.gorm
+	}
+	err := fn(g.WithContext(bounded))
+	if tx != nil {
+		tx.note(err)
+	}
+	return translate(ctx, err, noun)
+}

@@ -1,0 +1,48 @@
+package repositories
+
+import (
+	"context"
+	"database/sql"
+)
+
+// Pool gives tests the connections below GORM.
+func Pool(db *DB) *sql.DB { return db.pool }
+
+// Explain tells of the plan of every query from now on, before it runs.
+func Explain(db *DB, tell func(plan string)) {
+	db.gorm.Statement.ConnPool = explainer{db.pool, db.engine, tell}
+}
+
+type explainer struct {
+	*sql.DB
+	engine string
+	tell   func(plan string)
+}
+
+func (e explainer) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	plan, err := e.plan(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	e.tell(plan)
+	return e.DB.QueryContext(ctx, query, args...)
+}
+
+func (e explainer) plan(ctx context.Context, query string, args []any) (plan string, err error) {
+	into, prefix := []any{new(string)}, "EXPLAIN "
+	if e.engine == SQLite {
+		into, prefix = []any{new(int), new(int), new(int), new(string)}, "EXPLAIN QUERY PLAN "
+	}
+	rows, err := e.DB.QueryContext(ctx, prefix+query, args...)
+	if err != nil {
+		return "", err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return "", err
+		}
+		plan += *into[len(into)-1].(*string) + "\n"
+	}
+	return plan, rows.Err()
+}
