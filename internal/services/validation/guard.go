@@ -1,0 +1,126 @@
+package validation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/viva/rate-limiter/pkg/apierror"
+	"github.com/viva/rate-limiter/pkg/ratelimit"
+)
+
+// Policy says how checks are decided while the shared limit store is out of
+// reach.
+type Policy string
+
+// The policies of a [Guard].
+const (
+	PolicyLocal Policy = "local" // this node enforces the limits alone
+	PolicyDeny  Policy = "deny"  // refuse
+	PolicyAllow Policy = "allow" // admit
+)
+
+// GuardOptions tunes a Guard.
+type GuardOptions struct {
+	Policy  Policy
+	Timeout time.Duration // how long one call may wait for the store
+	// Failures in a row open the breaker: for OpenFor no call waits for the
+	// store, then one tries it.
+	Failures int
+	OpenFor  time.Duration
+	// OnChange is told when the store goes out of reach and comes back. Calls
+	// wait for it: it must return at once, and not use the Guard.
+	OnChange func(reachable bool)
+}
+
+// Guard takes from a limit store across a network, and keeps checks answered
+// within a bounded time while it is out of reach. It is safe for concurrent
+// use.
+type Guard struct {
+	shared  ratelimit.Store
+	local   ratelimit.Store
+	options GuardOptions
+	breaker *gobreaker.CircuitBreaker[struct{}]
+}
+
+// NewGuard guards the shared store; local takes its place under PolicyLocal.
+func NewGuard(shared, local ratelimit.Store, o GuardOptions) *Guard {
+	return &Guard{shared: shared, local: local, options: o, breaker: gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+		Name:         "limits",
+		Timeout:      o.OpenFor,
+		ReadyToTrip:  func(c gobreaker.Counts) bool { return int(c.ConsecutiveFailures) >= o.Failures },
+		IsSuccessful: answered,
+		// A caller that went away and a malformed request say nothing about the
+		// store.
+		IsExcluded: func(err error) bool { return !answered(err) && !errors.Is(err, ratelimit.ErrUnavailable) },
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			if o.OnChange != nil && (to == gobreaker.StateClosed || from == gobreaker.StateClosed) {
+				o.OnChange(to == gobreaker.StateClosed)
+			}
+		},
+	})}
+}
+
+// answered tells whether an error, or nil, is what the store itself said.
+func answered(err error) bool {
+	return err == nil || errors.Is(err, ratelimit.ErrIDConflict) || errors.Is(err, ratelimit.ErrFull)
+}
+
+// Take takes from the shared store or, where that gives no answer in time or
+// has no room, as the policy says: degraded is then true.
+func (g *Guard) Take(ctx context.Context, req *ratelimit.Request, dec *ratelimit.Decision) (degraded bool, err error) {
+	_, err = g.breaker.Execute(func() (struct{}, error) {
+		bounded, cancel := context.WithTimeout(ctx, g.options.Timeout)
+		defer cancel()
+		err := g.shared.Take(bounded, req, dec)
+		if err != nil && ctx.Err() != nil {
+			err = ctx.Err() // the caller's doing, not the store's
+		}
+		return struct{}{}, err
+	})
+	if !unreachable(err) {
+		return false, err
+	}
+	switch g.options.Policy {
+	case PolicyLocal:
+		if err := g.local.Take(ctx, req, dec); err != nil {
+			return true, fmt.Errorf("take from this node's own limits: %w", err)
+		}
+	default:
+		*dec = ratelimit.Decision{
+			Allowed: g.options.Policy == PolicyAllow, Cost: req.Cost, Results: dec.Results[:0],
+		}
+	}
+	return true, nil
+}
+
+// Reset forgets counters in the shared store, and on this node.
+func (g *Guard) Reset(ctx context.Context, group string, rules []ratelimit.Rule) error {
+	if err := g.local.Reset(ctx, group, rules); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, g.options.Timeout)
+	defer cancel()
+	err := g.shared.Reset(bounded, group, rules)
+	if errors.Is(err, ratelimit.ErrUnavailable) {
+		return apierror.New(apierror.CodeStoreUnavailable, "The limit store gave no answer: reset again").Wrap(err)
+	}
+	return err
+}
+
+// unreachable tells whether a take has to do without the shared store.
+func unreachable(err error) bool {
+	return errors.Is(err, ratelimit.ErrUnavailable) || errors.Is(err, ratelimit.ErrFull) ||
+		errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests)
+}
+
+// Embedded takes from a limit store in this process, which is always in reach.
+type Embedded struct{ ratelimit.Store }
+
+// Take takes from the store; it is never degraded.
+func (e Embedded) Take(ctx context.Context, req *ratelimit.Request, dec *ratelimit.Decision) (bool, error) {
+	return false, e.Store.Take(ctx, req, dec)
+}
