@@ -27,8 +27,8 @@ type Source interface {
 const (
 	// believe is how long the feed counts as healthy after a sign of life.
 	believe = time.Second
-	// overlap is how far back each poll looks for rows whose transaction
-	// committed late.
+	// overlap is how far back each poll looks beyond the one before it, for
+	// rows of transactions that committed late.
 	overlap = 10 * time.Second
 	// localKeep is how long a raised tag is kept where there is no Redis: well
 	// beyond the longest read.
@@ -208,15 +208,16 @@ func (f *Feed) pollAndSync(ctx context.Context) {
 // poll raises what the table has to tell, and returns it.
 func (f *Feed) poll(ctx context.Context) (news []models.Dependency, err error) {
 	began := f.clock()
+	// What committed late may be as old as the poll that missed it; before the
+	// first one, values may have been cached since the start.
+	within := overlap + began - max(0, f.lastPoll())
 	last := f.last
 	if last < 0 {
-		// The caches are empty: only what comes from now on can make a value
-		// stale, except in Redis, which is synced on its own.
 		if last, err = f.source.Last(ctx); err != nil {
 			return nil, fmt.Errorf("read the last invalidation: %w", err)
 		}
 	}
-	rows, err := f.source.Since(ctx, last, overlap)
+	rows, err := f.source.Since(ctx, last, within)
 	if err != nil {
 		return nil, fmt.Errorf("read the invalidations since %d: %w", last, err)
 	}

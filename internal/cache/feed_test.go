@@ -41,7 +41,35 @@ func TestPollFindsWhatCommitsOutOfOrder(t *testing.T) {
 			d.rows[key] = row{ID: key.String(), Version: 2}
 			d.commit(id, models.Subject("key:"+key.String()), 2)
 		})
-		r.poll()
+		r.pass(time.Second, true)
+		r.wantVersion(2)
+	})
+}
+
+func TestPollAfterAnOutageFindsWhatCommittedOutOfOrderBeforeIt(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.wantVersion(1)
+		var id int64
+		var began time.Time
+		r.db.set(func(d *database) { id, began = d.nextID(), time.Now() })
+		r.publish(r.db.changePlan())
+		r.pass(time.Second, true)
+		r.wantVersion(1)
+		r.db.set(func(d *database) {
+			d.rows[key] = row{ID: key.String(), Version: 2}
+			d.commit(id, models.Subject("key:"+key.String()), 2)
+			d.stale[len(d.stale)-1].CreatedAt = began
+		})
+		r.pass(2*overlap, true)
+		r.wantVersion(2)
+	})
+}
+
+func TestFirstPollTellsOfChangesSinceTheStart(t *testing.T) {
+	beforeFirstPoll(t, func(r *rig) {
+		r.wantVersion(1)
+		r.db.put(key, 2)
+		r.pass(2*overlap, true)
 		r.wantVersion(2)
 	})
 }

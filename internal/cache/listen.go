@@ -51,12 +51,12 @@ func (f *Feed) beat(ctx context.Context) {
 func (f *Feed) listen(ctx context.Context) {
 	pause := time.NewTicker(heartbeat)
 	defer pause.Stop()
-	for {
+	for first := true; ; first = false {
 		err := f.subscription(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if f.heard.Swap(int64(never)) != int64(never) {
+		if heard := f.heard.Swap(int64(never)) != int64(never); heard || first {
 			f.log.Warn("the invalidation channel is lost", zap.Error(err))
 		}
 		select {

@@ -30,13 +30,7 @@ func startProcess(t *testing.T, db *database, client redis.UniversalClient, name
 	o := db.options()
 	o.Redis, o.Namespace, o.Timeout = client, namespace, 50*time.Millisecond
 	p := &process{feed: NewFeed(o)}
-	k := db.kind()
-	k.encode = func(r *row) ([]byte, error) { return json.Marshal(r) }
-	k.decode = func(data []byte) (*row, error) {
-		r := new(row)
-		return r, json.Unmarshal(data, r)
-	}
-	p.cache = newVersioned(p.feed, options, k)
+	p.cache = newVersioned(p.feed, options, sharedKind(db))
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = p.feed.Run(ctx) })
@@ -49,6 +43,16 @@ func startProcess(t *testing.T, db *database, client redis.UniversalClient, name
 		return p.feed.Healthy(time.Now()) && (client == nil || p.feed.synced.Load() && p.hears())
 	}, 5*time.Second, time.Millisecond)
 	return p
+}
+
+func sharedKind(db *database) kind[*row] {
+	k := db.kind()
+	k.encode = func(r *row) ([]byte, error) { return json.Marshal(r) }
+	k.decode = func(data []byte) (*row, error) {
+		r := new(row)
+		return r, json.Unmarshal(data, r)
+	}
+	return k
 }
 
 // hears tells whether the subscription alone would keep the feed healthy.

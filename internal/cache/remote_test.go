@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -120,34 +121,47 @@ func TestValueStoredInRedisAfterItsChangeIsNotUsed(t *testing.T) {
 	require.EqualValues(t, 2, second.version())
 }
 
-func TestChangeWhoseProcessDiedBeforePublishingIsKnownAtStart(t *testing.T) {
-	t.Parallel()
-	db, client := newSharing(t)
-	require.EqualValues(t, 1, startProcess(t, db, client, t.Name()).version())
-	db.put(key, 2)
-	for range 100 { // later changes
-		db.changePlan()
-	}
-	db.set(func(d *database) { d.plan = 1 }) // that do not touch the value
+// leave puts version 1 in Redis, as a process would that is gone by now.
+func leave(t *testing.T, client redis.UniversalClient) {
+	t.Helper()
+	data, err := json.Marshal(row{ID: key.String(), Version: 1, Plan: 1})
+	require.NoError(t, err)
+	gone := &remote{client: client, namespace: t.Name(), timeout: time.Second}
+	require.NoError(t, gone.store(t.Context(), key, 1, data))
+}
+
+// age makes all changes older than what a poll looks for, yet not than a value
+// in Redis may be.
+func age(db *database) {
 	db.set(func(d *database) {
 		for i := range d.stale {
 			d.stale[i].CreatedAt = time.Now().Add(-remoteTTL)
 		}
 	})
+}
+
+func TestChangeWhoseProcessDiedBeforePublishingIsKnownAtStart(t *testing.T) {
+	t.Parallel()
+	db, client := newSharing(t)
+	leave(t, client)
+	db.put(key, 2)
+	age(db)
 	require.EqualValues(t, 2, startProcess(t, db, client, t.Name()).version())
 }
 
 func TestRedisIsNotReadBeforeItIsSynced(t *testing.T) {
 	t.Parallel()
 	db, client := newSharing(t)
-	require.EqualValues(t, 1, startProcess(t, db, client, t.Name()).version())
+	leave(t, client)
 	db.put(key, 2)
+	age(db)
 	o := db.options()
 	o.Redis, o.Namespace, o.Timeout = client, t.Name(), time.Second
 	feed := NewFeed(o)
 	_, err := feed.poll(t.Context())
 	require.NoError(t, err)
-	c := newVersioned(feed, options, db.kind())
+	feed.heard.Store(int64(feed.clock()))
+	c := newVersioned(feed, options, sharedKind(db))
 	defer c.stop()
 	value, err := c.get(t.Context(), key, time.Now())
 	require.NoError(t, err)

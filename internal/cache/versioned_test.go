@@ -31,13 +31,19 @@ type rig struct {
 var key = hashOf(1)
 
 func inBubble(t *testing.T, test func(r *rig)) {
+	beforeFirstPoll(t, func(r *rig) {
+		r.poll()
+		test(r)
+	})
+}
+
+func beforeFirstPoll(t *testing.T, test func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{T: t, db: newDatabase()}
 		r.feed = r.db.feed()
 		r.cache = newVersioned(r.feed, options, r.db.kind())
 		defer r.cache.stop()
 		r.db.put(key, 1)
-		r.poll()
 		test(r)
 	})
 }

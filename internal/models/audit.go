@@ -47,6 +47,9 @@ type AuditEntry struct {
 	RequestID  string
 }
 
+// TableName is the name of its table: a row is a line of a log.
+func (AuditEntry) TableName() string { return "audit_logs" }
+
 // Change is what a service tells of a change it made; Before is nil for a
 // creation and After for an erasure.
 type Change struct {

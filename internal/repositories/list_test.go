@@ -262,11 +262,11 @@ func TestAuditFilters(t *testing.T) {
 				}
 				return no
 			}
-			require.NoError(t, s.audit.Append(t.Context(), &models.AuditEntry{
+			require.NoError(t, s.audit.Append(t.Context(), []models.AuditEntry{{
 				ID: models.NewID[models.AuditID](), At: at(i % 3), RequestID: strconv.Itoa(i),
 				ObjectKind: pick(1, "key", "owner"), ObjectID: pick(2, "o1", "o2"),
 				ActorID: pick(4, "a1", "a2"), Action: pick(8, "key.create", "key.revoke"),
-			}))
+			}}))
 		}
 		count := func(f models.AuditFilter) int {
 			list, err := s.audit.List(t.Context(), f, models.Page{})

@@ -155,9 +155,9 @@ func fill(t *testing.T, s *suite) ([]models.Owner, []models.APIKey) {
 			require.NoError(t, s.tokens.Create(ctx, &models.AccessToken{
 				ID: models.NewID[models.TokenID](), Name: n, Hash: apikey.Sum("token " + n), Version: 1, CreatedAt: at(i), UpdatedAt: at(i),
 			}))
-			require.NoError(t, s.audit.Append(ctx, &models.AuditEntry{
+			require.NoError(t, s.audit.Append(ctx, []models.AuditEntry{{
 				ID: models.NewID[models.AuditID](), At: at(i), ObjectKind: "key", ObjectID: n, ActorID: n, Action: "key.create",
-			}))
+			}}))
 		}
 	})
 	// As if they had happened long ago.

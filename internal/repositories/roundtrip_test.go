@@ -130,7 +130,7 @@ func TestAuditEntriesComeBackAsTheyWereStored(t *testing.T) {
 			ID: models.NewID[models.AuditID](), At: at(1), ActorKind: "token", ActorID: "t1", ActorName: "ci", Action: "key.create",
 			ObjectKind: "key", ObjectID: "k1", After: json.RawMessage(`{"limit": 9007199254740993, "tags": []}`), IP: "::1", RequestID: "r1",
 		}
-		require.NoError(t, s.audit.Append(t.Context(), &entry))
+		require.NoError(t, s.audit.Append(t.Context(), []models.AuditEntry{entry}))
 		list, err := s.audit.List(t.Context(), models.AuditFilter{}, models.Page{})
 		require.NoError(t, err)
 		require.Len(t, list, 1)

@@ -37,7 +37,7 @@ type Source interface {
 // what it makes stale.
 type Changes interface {
 	InTx(ctx context.Context, fn func(ctx context.Context) error) error
-	Record(ctx context.Context, change models.Change) error
+	Record(ctx context.Context, changes ...models.Change) error
 }
 
 // Service makes, checks and revokes access tokens. It is safe for concurrent

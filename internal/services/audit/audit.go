@@ -14,7 +14,7 @@ import (
 
 // Store keeps the entries.
 type Store interface {
-	Append(ctx context.Context, entry *models.AuditEntry) error
+	Append(ctx context.Context, entries []models.AuditEntry) error
 	List(ctx context.Context, filter models.AuditFilter, page models.Page) ([]models.AuditEntry, error)
 }
 
@@ -27,27 +27,30 @@ type Service struct {
 // New makes the service.
 func New(store Store, now func() time.Time) *Service { return &Service{store: store, now: now} }
 
-// Record writes a change, made by the actor of ctx, in the transaction of ctx.
+// Record writes changes, made by the actor of ctx, in the transaction of ctx.
 // Before and After are stored as JSON; entities hold hashes and masks, never a
 // secret, and hashes are left out.
-func (s *Service) Record(ctx context.Context, c models.Change) error {
-	before, err := state(c.Before)
-	if err != nil {
-		return fmt.Errorf("audit %s %s: before: %w", c.Action, c.ObjectID, err)
+func (s *Service) Record(ctx context.Context, changes ...models.Change) error {
+	actor, now := models.ActorFrom(ctx), s.now()
+	entries := make([]models.AuditEntry, len(changes))
+	for i, c := range changes {
+		before, err := state(c.Before)
+		if err != nil {
+			return fmt.Errorf("audit %s %s: before: %w", c.Action, c.ObjectID, err)
+		}
+		after, err := state(c.After)
+		if err != nil {
+			return fmt.Errorf("audit %s %s: after: %w", c.Action, c.ObjectID, err)
+		}
+		entries[i] = models.AuditEntry{
+			ID: models.NewID[models.AuditID](), At: now,
+			ActorKind: actor.Kind, ActorID: actor.ID, ActorName: actor.Name, IP: actor.IP, RequestID: actor.RequestID,
+			Action: c.Action, ObjectKind: c.ObjectKind, ObjectID: c.ObjectID,
+			Before: before, After: after,
+		}
 	}
-	after, err := state(c.After)
-	if err != nil {
-		return fmt.Errorf("audit %s %s: after: %w", c.Action, c.ObjectID, err)
-	}
-	actor := models.ActorFrom(ctx)
-	err = s.store.Append(ctx, &models.AuditEntry{
-		ID: models.NewID[models.AuditID](), At: s.now(),
-		ActorKind: actor.Kind, ActorID: actor.ID, ActorName: actor.Name, IP: actor.IP, RequestID: actor.RequestID,
-		Action: c.Action, ObjectKind: c.ObjectKind, ObjectID: c.ObjectID,
-		Before: before, After: after,
-	})
-	if err != nil {
-		return fmt.Errorf("audit %s %s: %w", c.Action, c.ObjectID, err)
+	if err := s.store.Append(ctx, entries); err != nil {
+		return fmt.Errorf("audit: %w", err)
 	}
 	return nil
 }

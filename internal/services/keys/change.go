@@ -13,6 +13,9 @@ import (
 // MaxGrace is how long a rotated secret may go on being valid.
 const MaxGrace = 30 * 24 * time.Hour
 
+// MaxSecrets is how many secrets of a key may be valid at once.
+const MaxSecrets = 10
+
 // Patch changes a key; nil fields stay. ExpiresAt is cleared by a pointer to
 // nil. Owner moves the key; Plan changes the plan of an owner that is implicit.
 type Patch struct {
@@ -148,6 +151,16 @@ func (s *Service) Rotate(ctx context.Context, id models.KeyID, grace time.Durati
 			return false, apierror.New(apierror.CodeConflict, "A revoked key cannot be rotated: create a new one")
 		}
 		now := s.Now()
+		living := 0
+		for _, secret := range view.Secrets {
+			if secret.Valid(now) {
+				living++
+			}
+		}
+		if grace > 0 && living >= MaxSecrets {
+			return false, apierror.Newf(apierror.CodeConflict,
+				"The key has %d secrets in their time of grace: rotate with grace 0s to end it", living)
+		}
 		if err := s.Secrets.DropSecrets(ctx, id, now); err != nil {
 			return false, err
 		}

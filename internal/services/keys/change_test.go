@@ -435,3 +435,17 @@ func TestResetLimitsKnowsThePinnedVersionOfThePlan(t *testing.T) {
 	require.NoError(t, w.limits.Take(t.Context(), &request, &dec))
 	require.True(t, dec.Allowed)
 }
+
+func TestLivingSecretsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	id := w.create(t, keys.NewKey{}).Key.ID
+	for range keys.MaxSecrets - 1 {
+		_, err := w.Rotate(t.Context(), id, time.Hour)
+		require.NoError(t, err)
+	}
+	_, err := w.Rotate(t.Context(), id, time.Hour)
+	require.ErrorIs(t, err, apierror.CodeConflict)
+	rotated, err := w.Rotate(t.Context(), id, 0)
+	require.NoError(t, err, "ending the grace of all makes room")
+	require.NotEmpty(t, rotated.Secret.Reveal())
+}

@@ -205,13 +205,6 @@ func (b *batch) store(ctx context.Context) ([]Created, error) {
 	if err := s.Owners.CreateMany(ctx, b.implicit); err != nil {
 		return nil, err
 	}
-	for i := range b.implicit {
-		owner := &b.implicit[i]
-		err := s.Changes.Record(ctx, models.Change{Action: "owner.create", ObjectKind: "owner", ObjectID: string(owner.ID), After: owner})
-		if err != nil {
-			return nil, err
-		}
-	}
 	keys := make([]models.APIKey, len(b.created))
 	secrets := make([]models.Secret, 0, len(b.created))
 	for i := range b.created {
@@ -224,22 +217,26 @@ func (b *batch) store(ctx context.Context) ([]Created, error) {
 	if err := s.openToImports(ctx, b.opened); err != nil {
 		return nil, err
 	}
-	var stale []models.Dependency
+	return b.created, s.Changes.Record(ctx, b.changes()...)
+}
+
+// changes tells what the batch made.
+func (b *batch) changes() []models.Change {
+	changes := make([]models.Change, 0, len(b.implicit)+len(b.created))
+	for i := range b.implicit {
+		owner := &b.implicit[i]
+		changes = append(changes, models.Change{Action: "owner.create", ObjectKind: "owner", ObjectID: string(owner.ID), After: owner})
+	}
 	for i := range b.created {
 		c := &b.created[i]
 		change := models.Change{Action: "key.create", ObjectKind: "key", ObjectID: string(c.Key.ID), After: c.state()}
 		if b.imports[i] != nil {
 			change.Action = "key.import"
-			stale = append(stale, models.Dependency{Subject: models.HashSubject(b.imports[i].Hash), Version: 1})
+			change.Stale = []models.Dependency{{Subject: models.HashSubject(b.imports[i].Hash), Version: 1}}
 		}
-		if i == len(b.created)-1 {
-			change.Stale = stale // of all: nodes are told once
-		}
-		if err := s.Changes.Record(ctx, change); err != nil {
-			return nil, err
-		}
+		changes = append(changes, change)
 	}
-	return b.created, nil
+	return changes
 }
 
 // anyStored tells in one query whether the secret of any import is stored.

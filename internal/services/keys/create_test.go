@@ -272,7 +272,7 @@ func TestImport(t *testing.T) {
 	require.Equal(t, "imported", created.Secrets[0].Mask)
 	require.True(t, created.Secrets[0].Imported)
 	require.Equal(t, pepper.ID, created.Secrets[0].PepperID)
-	require.Equal(t, []string{"owner.create", "keyspace.open_to_imports", "key.import"}, actions(entries))
+	require.Equal(t, []string{"keyspace.open_to_imports", "owner.create", "key.import"}, actions(entries))
 	require.ElementsMatch(t, []models.Dependency{
 		{Subject: models.HashSubject(apikey.Sum(secret)), Version: 1},
 		{Subject: models.DirectorySubject, Version: 1},

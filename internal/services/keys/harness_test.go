@@ -76,16 +76,18 @@ func (c *changes) InTx(ctx context.Context, fn func(ctx context.Context) error) 
 	return c.db.InTx(ctx, fn)
 }
 
-func (c *changes) Record(ctx context.Context, change models.Change) error {
-	if change.Action == c.failOn {
-		return errRecord
-	}
-	if err := c.audit.Record(ctx, change); err != nil {
+func (c *changes) Record(ctx context.Context, list ...models.Change) error {
+	if err := c.audit.Record(ctx, list...); err != nil {
 		return err
 	}
 	var stale []models.Invalidation
-	for _, d := range change.Stale {
-		stale = append(stale, models.Invalidation{Subject: d.Subject, Version: d.Version})
+	for _, change := range list {
+		if change.Action == c.failOn {
+			return errRecord
+		}
+		for _, d := range change.Stale {
+			stale = append(stale, models.Invalidation{Subject: d.Subject, Version: d.Version})
+		}
 	}
 	return c.invalidations.Append(ctx, stale)
 }

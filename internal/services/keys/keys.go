@@ -76,11 +76,11 @@ type Limits interface {
 	Reset(ctx context.Context, group string, rules []ratelimit.Rule) error
 }
 
-// Changes makes a change durable in one transaction with its audit row and
-// what it makes stale.
+// Changes makes changes durable in one transaction with their audit rows and
+// what they make stale.
 type Changes interface {
 	InTx(ctx context.Context, fn func(ctx context.Context) error) error
-	Record(ctx context.Context, change models.Change) error
+	Record(ctx context.Context, changes ...models.Change) error
 }
 
 // Deps is what the service is made of; all of it is needed.

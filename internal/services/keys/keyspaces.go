@@ -80,6 +80,9 @@ func (s *Service) UpdateKeyspace(ctx context.Context, ref string, version int64,
 		if err := validateKeyspace(keyspace); err != nil {
 			return err
 		}
+		if before.Name == models.DefaultKeyspace && keyspace.Name != before.Name {
+			return apierror.New(apierror.CodeConflict, "The default keyspace keeps its name: keys that name none live in it")
+		}
 		return s.updateKeyspace(ctx, "keyspace.update", before, keyspace)
 	})
 	if err != nil {
@@ -95,6 +98,9 @@ func (s *Service) DeleteKeyspace(ctx context.Context, ref string) error {
 		keyspace, err := s.Keyspaces.Lock(ctx, ref)
 		if err != nil {
 			return err
+		}
+		if keyspace.Name == models.DefaultKeyspace {
+			return apierror.New(apierror.CodeConflict, "The default keyspace stays: keys that name none live in it")
 		}
 		if err := s.KeyspaceStore.Delete(ctx, keyspace.ID); err != nil {
 			return err

@@ -170,3 +170,14 @@ func TestListOfKeys(t *testing.T) {
 		require.Equal(t, field, known.Fields[0].Name)
 	}
 }
+
+func TestTheDefaultKeyspaceStays(t *testing.T) {
+	w := newWorld(t)
+	require.ErrorIs(t, w.DeleteKeyspace(t.Context(), models.DefaultKeyspace), apierror.CodeConflict)
+	other, description := "other", "renamed"
+	_, err := w.UpdateKeyspace(t.Context(), models.DefaultKeyspace, 0, keys.KeyspacePatch{Name: &other})
+	require.ErrorIs(t, err, apierror.CodeConflict)
+	changed, err := w.UpdateKeyspace(t.Context(), models.DefaultKeyspace, 0, keys.KeyspacePatch{Description: &description})
+	require.NoError(t, err)
+	require.Equal(t, description, changed.Description)
+}

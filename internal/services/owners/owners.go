@@ -38,7 +38,7 @@ type Plans interface {
 // what it makes stale.
 type Changes interface {
 	InTx(ctx context.Context, fn func(ctx context.Context) error) error
-	Record(ctx context.Context, change models.Change) error
+	Record(ctx context.Context, changes ...models.Change) error
 }
 
 // Service makes and changes owners. It is safe for concurrent use.

@@ -54,12 +54,12 @@ func (c *changes) InTx(ctx context.Context, fn func(ctx context.Context) error) 
 	return c.db.InTx(ctx, fn)
 }
 
-func (c *changes) Record(ctx context.Context, change models.Change) error {
+func (c *changes) Record(ctx context.Context, list ...models.Change) error {
 	if c.fail {
 		return errRecord
 	}
-	c.made = append(c.made, change)
-	return c.audit.Record(ctx, change)
+	c.made = append(c.made, list...)
+	return c.audit.Record(ctx, list...)
 }
 
 // during gives the changes that fn made.

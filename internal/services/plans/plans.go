@@ -35,7 +35,7 @@ type Versions interface {
 // what it makes stale.
 type Changes interface {
 	InTx(ctx context.Context, fn func(ctx context.Context) error) error
-	Record(ctx context.Context, change models.Change) error
+	Record(ctx context.Context, changes ...models.Change) error
 }
 
 // Service makes and changes plans. It is safe for concurrent use.

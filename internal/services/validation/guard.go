@@ -84,17 +84,19 @@ func (g *Guard) Take(ctx context.Context, req *ratelimit.Request, dec *ratelimit
 	if !unreachable(err) {
 		return false, err
 	}
-	switch g.options.Policy {
-	case PolicyLocal:
+	if g.options.Policy == PolicyLocal {
 		if err := g.local.Take(ctx, req, dec); err != nil {
 			return true, fmt.Errorf("take from this node's own limits: %w", err)
 		}
-	default:
-		*dec = ratelimit.Decision{
-			Allowed: g.options.Policy == PolicyAllow, Cost: req.Cost, Results: dec.Results[:0],
-		}
+		return true, nil
 	}
+	g.options.Policy.decide(req, dec)
 	return true, nil
+}
+
+// decide answers without a store.
+func (p Policy) decide(req *ratelimit.Request, dec *ratelimit.Decision) {
+	*dec = ratelimit.Decision{Allowed: p == PolicyAllow, Cost: req.Cost, Results: dec.Results[:0]}
 }
 
 // Reset forgets counters in the shared store, and on this node.
@@ -118,9 +120,19 @@ func unreachable(err error) bool {
 }
 
 // Embedded takes from a limit store in this process, which is always in reach.
-type Embedded struct{ ratelimit.Store }
+type Embedded struct {
+	ratelimit.Store
+	// Policy says what becomes of a check for which a full store has no room;
+	// under PolicyLocal, it cannot be decided.
+	Policy Policy
+}
 
-// Take takes from the store; it is never degraded.
-func (e Embedded) Take(ctx context.Context, req *ratelimit.Request, dec *ratelimit.Decision) (bool, error) {
-	return false, e.Store.Take(ctx, req, dec)
+// Take takes from the store; degraded tells that it had no room.
+func (e Embedded) Take(ctx context.Context, req *ratelimit.Request, dec *ratelimit.Decision) (degraded bool, err error) {
+	err = e.Store.Take(ctx, req, dec)
+	if errors.Is(err, ratelimit.ErrFull) && (e.Policy == PolicyAllow || e.Policy == PolicyDeny) {
+		e.Policy.decide(req, dec)
+		return true, nil
+	}
+	return false, err
 }

@@ -382,3 +382,18 @@ func TestEmbeddedIsNeverDegraded(t *testing.T) {
 	require.False(t, degraded)
 	require.True(t, dec.Allowed)
 }
+
+func TestAFullTableFollowsThePolicy(t *testing.T) {
+	for policy, want := range map[validation.Policy]bool{validation.PolicyAllow: true, validation.PolicyDeny: false} {
+		limits := validation.Embedded{Store: ratelimit.NewMemory(ratelimit.WithMaxEntries(1)), Policy: policy}
+		var dec ratelimit.Decision
+		_, err := limits.Take(t.Context(), request(1, 1), &dec)
+		require.NoError(t, err)
+		other := request(1, 1)
+		other.Group = "another"
+		degraded, err := limits.Take(t.Context(), other, &dec)
+		require.NoError(t, err)
+		require.True(t, degraded)
+		require.Equal(t, want, dec.Allowed, policy)
+	}
+}
