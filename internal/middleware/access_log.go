@@ -1,0 +1,67 @@
+package middleware
+
+import (
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/viva/rate-limiter/internal/models"
+)
+
+// AccessLog writes one line for each request: at error level, with the cause,
+// where the answer is 5xx, else at info level. It names the route, never the
+// path, and no query, header or body: those hold secrets.
+func AccessLog(log *zap.Logger, proxies Proxies, now func() time.Time) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		start := now()
+		// Deferred, so that an answer that was cut off is logged as well.
+		defer func() {
+			level := zapcore.InfoLevel
+			if c.Writer.Status() >= 500 {
+				level = zapcore.ErrorLevel
+			}
+			if entry := log.Check(level, "request"); entry != nil {
+				entry.Write(requestFields(c, proxies, now().Sub(start))...)
+			}
+		}()
+		c.Next()
+	}
+}
+
+func requestFields(c *gin.Context, proxies Proxies, took time.Duration) []zap.Field {
+	actor := models.ActorFrom(c.Request.Context())
+	if actor.IP == "" {
+		actor.IP = proxies.ClientIP(c.Request).String()
+	}
+	fields := make([]zap.Field, 0, 10)
+	fields = append(fields,
+		zap.String("method", methodForLog(c)),
+		zap.String("route", c.FullPath()),
+		zap.Int("status", c.Writer.Status()),
+		zap.Duration("duration", took),
+		zap.Int("bytes", max(0, c.Writer.Size())),
+		zap.String("request_id", requestID(c.Writer.Header())),
+		zap.String("client_ip", actor.IP),
+	)
+	if actor.ID != "" {
+		fields = append(fields, zap.String("actor_id", actor.ID))
+	}
+	if last := c.Errors.Last(); last != nil {
+		fields = append(fields, zap.String("code", string(Problem(last.Err).Code)))
+		if c.Writer.Status() >= 500 {
+			fields = append(fields, zap.Error(last.Err))
+		}
+	}
+	return fields
+}
+
+// methodForLog leaves out the method of a request that no route took: callers
+// may write anything in its place.
+func methodForLog(c *gin.Context) string {
+	if c.FullPath() == "" && len(c.Request.Method) > len("OPTIONS") {
+		return ""
+	}
+	return c.Request.Method
+}

@@ -1,0 +1,36 @@
+package middleware
+
+import (
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
+)
+
+// Options of what stands before every handler.
+type Options struct {
+	Log      *zap.Logger
+	Now      func() time.Time
+	Proxies  Proxies
+	CORS     CORS
+	Security Security
+}
+
+// Install makes the engine answer everything, unknown paths and methods
+// included, in the order the package describes.
+func Install(engine *gin.Engine, o Options) {
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	engine.RedirectFixedPath = false
+	// Gin's own reading of forwarding headers is off: see Proxies.
+	engine.ForwardedByClientIP = false
+	engine.Use(RequestID(), AccessLog(o.Log, o.Proxies, o.Now), Recovery(o.Log), Problems())
+	if o.Security.Enabled {
+		engine.Use(o.Security.Handler())
+	}
+	if len(o.CORS.AllowedOrigins) > 0 {
+		engine.Use(o.CORS.Handler())
+	}
+	engine.NoRoute(noRoute)
+	engine.NoMethod(noMethod)
+}
