@@ -1,0 +1,108 @@
+// Package app is the composition root: it opens the engines, joins services to
+// them, puts the HTTP API in front, and starts and stops it all in order.
+//
+// Floor F4. It may import every lower floor; only the command line imports it.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+	// Time zones must not depend on what the machine has installed.
+	_ "time/tzdata"
+
+	"go.uber.org/zap"
+
+	"github.com/viva/rate-limiter/internal/config"
+)
+
+// Options of a process.
+type Options struct {
+	Role    config.Role
+	Log     io.Writer
+	Version string
+}
+
+// App is one process: `viva serve`, api or worker.
+type App struct {
+	cfg      *config.Config
+	role     config.Role
+	log      *zap.Logger
+	parts    *lifecycle
+	listener net.Listener
+}
+
+// New opens everything the process needs. An App that was made must be
+// started, or stopped.
+func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error) {
+	log, err := newLogger(cfg, o.Log)
+	if err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	a := &App{cfg: cfg, role: o.Role, log: log, parts: newLifecycle(log)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.parts.stop(ctx))
+		}
+	}()
+	engines, err := openEngines(ctx, cfg, o.Role, a.parts, log)
+	if err != nil {
+		return nil, err
+	}
+	probes := engines.probes(log)
+	if o.Role == config.RoleWorker {
+		return a, a.serveHealth(ctx, o, probes)
+	}
+	services := newServices(cfg, engines, a.parts, log)
+	if err := bootstrap(ctx, cfg, o.Role, services.access, log); err != nil {
+		return nil, err
+	}
+	return a, a.serveAPI(ctx, o, engines, services, probes)
+}
+
+// Start begins to work; when it returns, the process answers.
+func (a *App) Start(ctx context.Context) error {
+	if err := a.parts.start(ctx); err != nil {
+		return err
+	}
+	a.log.Info("started", zap.String("process", string(a.role)), zap.String("addr", a.listener.Addr().String()))
+	return nil
+}
+
+// Failed tells when a part has ended by itself; the process should then stop.
+func (a *App) Failed() <-chan error { return a.parts.failed }
+
+// Stop finishes what was taken and closes everything, last opened first. What
+// is not finished when ctx ends is cut off.
+func (a *App) Stop(ctx context.Context) error {
+	began := time.Now()
+	err := a.parts.stop(ctx)
+	a.log.Info("stopped", zap.Duration("took", time.Since(began)), zap.Error(err))
+	// The log's own end cannot be reported anywhere.
+	_ = a.log.Sync()
+	return err
+}
+
+// URL is where the process answers.
+func (a *App) URL() string {
+	scheme := "http"
+	if a.cfg.Server.TLS.CertFile != "" && a.role != config.RoleWorker {
+		scheme = "https"
+	}
+	return scheme + "://" + a.listener.Addr().String()
+}
+
+// Greeting tells a person how to go on.
+func (a *App) Greeting() string {
+	if a.role == config.RoleWorker {
+		return fmt.Sprintf("viva worker is ready: %s/health\n", a.URL())
+	}
+	text := fmt.Sprintf("viva is ready: %s", a.URL())
+	if a.cfg.Server.Docs.Enabled {
+		text += fmt.Sprintf(" (documentation: %s/docs)", a.URL())
+	}
+	return text + "\n"
+}

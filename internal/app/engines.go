@@ -1,0 +1,128 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"github.com/viva/rate-limiter/internal/cache"
+	"github.com/viva/rate-limiter/internal/config"
+	"github.com/viva/rate-limiter/internal/repositories"
+	"github.com/viva/rate-limiter/internal/services/validation"
+	"github.com/viva/rate-limiter/pkg/ratelimit"
+	"github.com/viva/rate-limiter/pkg/ratelimit/redisstore"
+)
+
+// engines are what two settings choose: the database, and Redis or the memory
+// of this process. Nothing else in the program knows which.
+type engines struct {
+	db    *repositories.DB
+	redis redis.UniversalClient // nil in the embedded engine
+	// limits decides checks; reset forgets what it counted.
+	limits limits
+	policy validation.Policy
+}
+
+type limits interface {
+	validation.Limits
+	Reset(ctx context.Context, group string, rules []ratelimit.Rule) error
+}
+
+// openEngines opens what the configuration names and closes it with l.
+func openEngines(ctx context.Context, cfg *config.Config, role config.Role, l *lifecycle, log *zap.Logger) (*engines, error) {
+	if cfg.Database.URL == "" {
+		folder, err := openDataDir(cfg.Data.Dir)
+		if err != nil {
+			return nil, err
+		}
+		l.opened("data folder", folder.close)
+	}
+	db, err := openDatabase(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	l.opened("database", db.Close)
+	if cfg.Database.Migrate {
+		if err := db.Migrate(ctx); err != nil {
+			return nil, err
+		}
+	}
+	e := &engines{db: db, policy: validation.Policy(cfg.RateLimit.OnStoreFailure)}
+	memory := ratelimit.NewMemory(ratelimit.WithMaxEntries(cfg.RateLimit.MaxEntries))
+	if cfg.Redis.URL == "" {
+		e.limits = validation.Embedded{Store: memory, Policy: e.policy}
+		return e, e.beAlone(ctx, role, l)
+	}
+	redis.SetLogger(redisLog{log.Named("redis")})
+	if e.redis, err = openRedis(cfg); err != nil {
+		return nil, err
+	}
+	l.opened("redis", e.redis.Close)
+	shared := redisstore.New(e.redis, redisstore.WithNamespace(cfg.Redis.Namespace))
+	e.limits = validation.NewGuard(shared, memory, validation.GuardOptions{
+		Policy:   e.policy,
+		Timeout:  cfg.RateLimit.StoreTimeout,
+		Failures: cfg.RateLimit.Breaker.Failures,
+		OpenFor:  cfg.RateLimit.Breaker.OpenFor,
+		OnChange: func(reachable bool) {
+			if reachable {
+				log.Info("the limit store is in reach again")
+			} else {
+				log.Error("the limit store is out of reach", zap.String("policy", cfg.RateLimit.OnStoreFailure))
+			}
+		},
+	})
+	return e, nil
+}
+
+// beAlone makes sure that limits kept in this process's memory are the only
+// ones over its database.
+func (e *engines) beAlone(ctx context.Context, role config.Role, l *lifecycle) error {
+	if role != config.RoleServe {
+		return fmt.Errorf("the %s process needs redis.url", role)
+	}
+	release, ok, err := e.db.AdvisoryLock(ctx, "serve")
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("another viva serve uses this database: set redis.url on all of them to share limits")
+	}
+	l.opened("advisory lock", func() error { release(); return nil })
+	return nil
+}
+
+// openDatabase opens PostgreSQL, or the SQLite file in the data folder.
+func openDatabase(ctx context.Context, cfg *config.Config, log *zap.Logger) (*repositories.DB, error) {
+	o := repositories.Options{
+		MaxOpenConns: cfg.Database.MaxOpenConns, MaxIdleConns: cfg.Database.MaxIdleConns,
+		ConnMaxLifetime: cfg.Database.ConnMaxLifetime, QueryTimeout: cfg.Database.QueryTimeout,
+		DefaultPrefix: cfg.Keys.DefaultPrefix, Logger: log.Named("database"), Clock: time.Now,
+	}
+	if cfg.Database.URL == "" {
+		return repositories.OpenSQLite(ctx, databaseFile(cfg), o)
+	}
+	return repositories.OpenPostgres(ctx, string(cfg.Database.URL), o)
+}
+
+func openRedis(cfg *config.Config) (redis.UniversalClient, error) {
+	target, err := config.ParseRedisURL(string(cfg.Redis.URL))
+	if err != nil {
+		return nil, fmt.Errorf("redis.url: %w", err)
+	}
+	o := cache.RedisOptions{
+		Addrs: target.Addrs, Cluster: target.Kind == config.RedisCluster, DB: target.DB,
+		Username: target.Username, Password: string(target.Password),
+		Master: target.Master, SentinelUsername: target.SentinelUsername, SentinelPassword: string(target.SentinelPassword),
+		PoolSize: cfg.Redis.PoolSize, DialTimeout: cfg.Redis.DialTimeout,
+	}
+	if target.TLS {
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return cache.OpenRedis(o)
+}

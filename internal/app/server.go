@@ -1,0 +1,86 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
+
+	"github.com/viva/rate-limiter/internal/middleware"
+)
+
+// serve adds an HTTP server for the handler. Its address is taken now, so that
+// a port in use fails before anything runs.
+func (a *App) serve(ctx context.Context, addr string, handler http.Handler) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	a.listener = listener
+	s := a.cfg.Server
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: s.ReadHeaderTimeout,
+		ReadTimeout:       s.ReadTimeout,
+		WriteTimeout:      s.WriteTimeout,
+		IdleTimeout:       s.IdleTimeout,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          zap.NewStdLog(a.log.Named("http")),
+	}
+	a.parts.opened("listener", func() error {
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil // the server has closed it
+	})
+	done := make(chan struct{})
+	a.parts.add("http server", func(context.Context) error {
+		go func() { // ends with Shutdown, which awaits it
+			defer close(done)
+			err := a.listen(server, listener)
+			if !errors.Is(err, http.ErrServerClosed) {
+				a.parts.fail("http server", err)
+			}
+		}()
+		return nil
+	}, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, s.ShutdownTimeout)
+		defer cancel()
+		err := server.Shutdown(ctx)
+		if err != nil {
+			err = errors.Join(err, server.Close())
+		}
+		<-done
+		return err
+	})
+	return nil
+}
+
+func (a *App) listen(server *http.Server, listener net.Listener) error {
+	if tls := a.cfg.Server.TLS; tls.CertFile != "" {
+		return server.ServeTLS(listener, tls.CertFile, tls.KeyFile)
+	}
+	return server.Serve(listener)
+}
+
+// newEngine makes the router with everything that stands before its handlers.
+func (a *App) newEngine() *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	cors, security := a.cfg.Server.CORS, a.cfg.Server.SecurityHeaders
+	middleware.Install(engine, middleware.Options{
+		Log: a.log.Named("http"), Now: time.Now, Proxies: a.cfg.Server.TrustedProxies,
+		CORS: middleware.CORS{
+			AllowedOrigins: cors.AllowedOrigins, AllowedMethods: cors.AllowedMethods,
+			AllowedHeaders: cors.AllowedHeaders, MaxAge: cors.MaxAge,
+		},
+		Security: middleware.Security{
+			Enabled: security.Enabled, HSTSMaxAge: security.HSTSMaxAge, HSTSIncludeSubdomains: security.HSTSIncludeSubdomains,
+		},
+	})
+	return engine
+}

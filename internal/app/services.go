@@ -1,0 +1,85 @@
+package app
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/viva/rate-limiter/internal/cache"
+	"github.com/viva/rate-limiter/internal/config"
+	"github.com/viva/rate-limiter/internal/models"
+	"github.com/viva/rate-limiter/internal/repositories"
+	"github.com/viva/rate-limiter/internal/services/access"
+	"github.com/viva/rate-limiter/internal/services/audit"
+	"github.com/viva/rate-limiter/internal/services/keys"
+	"github.com/viva/rate-limiter/internal/services/owners"
+	"github.com/viva/rate-limiter/internal/services/plans"
+	"github.com/viva/rate-limiter/internal/services/validation"
+)
+
+// services are the domain, joined to the engines.
+type services struct {
+	access     *access.Service
+	audit      *audit.Service
+	keys       *keys.Service
+	owners     *owners.Service
+	plans      *plans.Service
+	validation *validation.Service
+}
+
+// newServices joins the services to the engines and to a cache that hears of
+// every change; l runs its feed and closes it.
+func newServices(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) *services {
+	feed := cache.NewFeed(cache.FeedOptions{
+		Source: repositories.NewInvalidations(e.db), PollInterval: cfg.Cache.PollInterval, Now: time.Now, Log: log.Named("cache"),
+		Redis: e.redis, Namespace: cfg.Redis.Namespace, Timeout: cfg.RateLimit.StoreTimeout,
+	})
+	l.loop("invalidation feed", feed.Run)
+	bounds := cache.Options{
+		MaxEntries: cfg.Cache.MaxEntries, TTL: cfg.Cache.TTL, MaxStale: cfg.Cache.MaxStale,
+		NegativeMaxEntries: cfg.Cache.NegativeMaxEntries, NegativeTTL: cfg.Cache.NegativeTTL,
+	}
+	peppers := peppersOf(cfg)
+	keyCache := cache.NewKeys(feed, keyReader{
+		keys: repositories.NewKeys(e.db), keyspaces: repositories.NewKeyspaces(e.db), peppers: peppers, log: log,
+	}, bounds)
+	l.opened("key cache", keyCache.Close)
+	tokenCache := cache.NewTokens(feed, tokenReader{repositories.NewTokens(e.db)}, bounds)
+	l.opened("token cache", tokenCache.Close)
+
+	auditing := audit.New(repositories.NewAudit(e.db), clock)
+	changes := &changes{
+		db: e.db, audit: auditing, invalidations: repositories.NewInvalidations(e.db), publish: feed.Publish, log: log,
+	}
+	l.loop("upkeep", upkeep{
+		invalidations: repositories.NewInvalidations(e.db), idempotency: repositories.NewIdempotency(e.db), log: log,
+	}.run)
+	keyStore, ownerStore := repositories.NewKeys(e.db), repositories.NewOwners(e.db)
+	planStore, keyspaceStore := repositories.NewPlans(e.db), repositories.NewKeyspaces(e.db)
+	return &services{
+		access: access.New(repositories.NewTokens(e.db), tokenCache, changes, clock),
+		audit:  auditing,
+		keys: keys.New(keys.Deps{
+			Store: keyStore, Lists: keyStore, Secrets: keyStore, Keyspaces: keyspaceStore, KeyspaceStore: keyspaceStore,
+			Owners: ownerStore, Plans: planStore, Limits: e.limits, Changes: changes, Peppers: peppers,
+			DefaultPlan: cfg.Plans.Default, DefaultPrefix: cfg.Keys.DefaultPrefix, Now: clock,
+		}),
+		owners:     owners.New(ownerStore, ownerStore, planStore, changes, cfg.Plans.Default, clock),
+		plans:      plans.New(planStore, planStore, changes, clock),
+		validation: validation.New(keyCache, e.limits, time.Now),
+	}
+}
+
+func peppersOf(cfg *config.Config) models.Peppers {
+	var peppers models.Peppers
+	for _, secret := range []config.Secret{cfg.Keys.Pepper, cfg.Keys.PepperPrevious} {
+		if secret != "" {
+			peppers = append(peppers, models.NewPepper([]byte(secret)))
+		}
+	}
+	return peppers
+}
+
+// clock reads the time as precisely as both databases keep it, so that what is
+// answered now is what is read later.
+func clock() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
