@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,6 +28,8 @@ type process struct {
 	token  string
 	logs   *logs
 	client *http.Client
+	// headers are sent with every call.
+	headers http.Header
 }
 
 // logs is a writer that may be read while it is written to.
@@ -116,6 +119,7 @@ func (p *process) call(method, path string, body any) (status int, answer map[st
 	if body == nil {
 		req.Body, req.ContentLength = http.NoBody, 0
 	}
+	maps.Copy(req.Header, p.headers)
 	req.Header.Set("Authorization", "Bearer "+p.token)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("If-Match", "*")

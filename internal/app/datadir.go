@@ -8,15 +8,9 @@ import (
 	"syscall"
 )
 
-// dataDir is the folder of one `viva serve`, locked while it runs.
-type dataDir struct {
-	path string
-	lock *os.File
-}
-
-// openDataDir makes the folder where needed and locks it against another
-// process. The lock ends with the process, however it ends.
-func openDataDir(path string) (*dataDir, error) {
+// lockDataDir makes the folder of one `viva serve` where needed, and locks it
+// against another until the file is closed or the process ends, however it ends.
+func lockDataDir(path string) (*os.File, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
@@ -30,9 +24,5 @@ func openDataDir(path string) (*dataDir, error) {
 		}
 		return nil, errors.Join(fmt.Errorf("data folder %s: %w", path, err), lock.Close())
 	}
-	return &dataDir{path: path, lock: lock}, nil
+	return lock, nil
 }
-
-func (d *dataDir) file(name string) string { return filepath.Join(d.path, name) }
-
-func (d *dataDir) close() error { return d.lock.Close() }

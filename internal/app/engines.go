@@ -36,11 +36,11 @@ type limits interface {
 // openEngines opens what the configuration names and closes it with l.
 func openEngines(ctx context.Context, cfg *config.Config, role config.Role, l *lifecycle, log *zap.Logger) (*engines, error) {
 	if cfg.Database.URL == "" {
-		folder, err := openDataDir(cfg.Data.Dir)
+		lock, err := lockDataDir(cfg.Data.Dir)
 		if err != nil {
 			return nil, err
 		}
-		l.opened("data folder", folder.close)
+		l.opened("data folder", lock.Close)
 	}
 	db, err := openDatabase(ctx, cfg, log)
 	if err != nil {

@@ -78,13 +78,14 @@ type Feed struct {
 func NewFeed(o FeedOptions) *Feed {
 	f := &Feed{
 		source: o.Source, interval: o.PollInterval, now: o.Now, start: o.Now(), log: o.Log,
-		tags: newTags(localKeep), id: newFeedID(), last: -1,
+		id: newFeedID(), last: -1,
 	}
+	keep := localKeep
 	if o.Redis != nil {
-		// What Redis may have forgotten in a failover, we remember ourselves.
-		f.tags.keep = versionTTL
+		keep = versionTTL // what Redis may have forgotten in a failover, we remember ourselves
 		f.remote = &remote{client: o.Redis, namespace: o.Namespace, timeout: o.Timeout}
 	}
+	f.tags = newTags(keep)
 	for _, instant := range []*atomic.Int64{&f.polled, &f.heard, &f.subscribed} {
 		instant.Store(int64(never))
 	}

@@ -106,7 +106,7 @@ func TestHeartbeatCountsOnlyWithoutAGap(t *testing.T) {
 		r.feed.subscribed.Store(int64(r.feed.clock()))
 		hear()
 		require.False(r, r.feed.Healthy(time.Now()), "what was published before the subscription is unknown")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		r.poll()
 		time.Sleep(believe)
 		require.False(r, r.feed.Healthy(time.Now()), "neither poll nor heartbeat")

@@ -101,7 +101,7 @@ func (c *versioned[V]) bind(e *entry[V], anchor link) error {
 	e.round.Store(-1)
 	if e.missing != nil || c.kind.made == nil {
 		e.basis = c.feed.tags.share(anchor)
-		return nil
+		return nil //nolint:nilerr // that there is nothing is a result, and is kept like one
 	}
 	e.made = c.kind.made(e.value)
 	if len(e.made) == 0 {

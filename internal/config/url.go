@@ -130,7 +130,7 @@ func (t *RedisTarget) readQuery(raw string) error {
 	t.SentinelPassword = Secret(query.Get("sentinel_password"))
 	if t.Kind == RedisSentinel {
 		if t.Master == "" {
-			return errors.New("Sentinel needs ?master=name")
+			return errors.New("a Sentinel needs ?master=name")
 		}
 		query.Del("master")
 		query.Del("sentinel_username")

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -42,7 +41,7 @@ func TestRefusedRedisURLs(t *testing.T) {
 		"redis://h/one":                     "not a database number",
 		"redis://h/1/2":                     "not a database number",
 		"redis+cluster://h/1":               "only database 0",
-		"redis+sentinel://h/0":              "Sentinel needs ?master=name",
+		"redis+sentinel://h/0":              "a Sentinel needs ?master=name",
 		"redis://h?db=1":                    "unknown query parameters",
 		"redis+sentinel://h?master=m&x=1":   "unknown query parameters",
 		"redis+sentinel://h?master=m&x=%zz": "malformed",
@@ -109,6 +108,6 @@ func TestPostgresURLs(t *testing.T) {
 	} {
 		err := checkPostgres(text)
 		require.ErrorContains(t, err, why, text)
-		require.False(t, strings.Contains(err.Error(), "hunter2"), err)
+		require.NotContains(t, err.Error(), "hunter2")
 	}
 }

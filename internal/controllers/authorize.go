@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -60,6 +61,10 @@ func (a *api) authorize(op *huma.Operation) gin.HandlerFunc {
 			return
 		}
 		check, err := a.forwardedCheck(c)
+		if errors.Is(err, errUnreadable) {
+			answerGateway(c, &validation.Answer{Code: validation.EndpointDenied, Tightest: -1})
+			return
+		}
 		if err != nil {
 			fail(c, err)
 			return

@@ -93,16 +93,28 @@ func TestAuthorizeRefusesWhatACallerMayHaveForged(t *testing.T) {
 	for _, headers := range [][]string{
 		{"X-Original-URI", "/private", "X-Forwarded-Uri", "/public"},
 		{"X-Original-URI", "/private", "X-Forwarded-Method", "GET"},
+	} {
+		code, fields := s.do(http.MethodGet, "/api/v1/authorize", "", append([]string{"X-Api-Key", secret}, headers...)...).
+			is(http.StatusUnprocessableEntity).problem()
+		require.Equal(t, "validation_failed", code)
+		require.Len(t, fields, 1)
+	}
+}
+
+func TestACallThatCannotBeReadIsDenied(t *testing.T) {
+	s := newServer(t)
+	_, secret := s.newKey("")
+	for _, headers := range [][]string{
 		{"X-Forwarded-Uri", "/%zz"},
 		{"X-Forwarded-Uri", "/a%00b"},
 		{"X-Forwarded-Uri", "/a%ff"},
 		{"X-Forwarded-Uri", "/" + strings.Repeat("a", 2048)},
 		{"X-Forwarded-Method", strings.Repeat("A", 17)},
 	} {
-		code, fields := s.do(http.MethodGet, "/api/v1/authorize", "", append([]string{"X-Api-Key", secret}, headers...)...).
-			is(http.StatusUnprocessableEntity).problem()
-		require.Equal(t, "validation_failed", code)
-		require.Len(t, fields, 1)
+		// Not a problem: to gateways, 422 is a failure of the whole check.
+		a := s.do(http.MethodGet, "/api/v1/authorize", "", append([]string{"X-Api-Key", secret}, headers...)...).is(http.StatusForbidden)
+		require.Equal(t, "endpoint_denied", a.Header().Get("X-Viva-Code"))
+		require.Zero(t, a.Body.Len())
 	}
 }
 

@@ -90,20 +90,22 @@ func TestRateLimitHeadersAreStructuredFields(t *testing.T) {
 			q, _ := policy.Params.Get("q")
 			require.Equal(t, min(l.Rule.Limit, maxStructured), q)
 			if w, ok := policy.Params.Get("w"); ok {
-				require.Equal(t, l.Rule.Window, time.Duration(w.(int64))*time.Second)
+				require.Equal(t, l.Rule.Window, ofSeconds(w.(int64)))
 			} else {
 				require.True(t, l.Rule.Window%time.Second != 0 || l.Rule.Window == 0)
 			}
 			r, _ := limit.Params.Get("r")
 			require.Equal(t, min(l.Remaining, maxStructured), r)
 			if after, ok := limit.Params.Get("t"); ok {
-				requireRoundedUp(t, l.ResetAfter, time.Duration(after.(int64))*time.Second)
+				requireRoundedUp(t, l.ResetAfter, ofSeconds(after.(int64)))
 			} else {
 				require.Zero(t, l.ResetAfter)
 			}
 		}
 	})
 }
+
+func ofSeconds(n int64) time.Duration { return time.Duration(n) * time.Second }
 
 func requireRoundedUp(t require.TestingT, exact, whole time.Duration) {
 	require.GreaterOrEqual(t, whole, exact)

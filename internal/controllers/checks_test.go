@@ -41,7 +41,8 @@ func TestAKeyIsCheckedUntilItsLimitAndAgainWhenTheAnswerSaid(t *testing.T) {
 		"id": id, "name": "Checkout", "keyspace": "default", "owner": key["owner"], "plan": "free", "environment": "live",
 		"permissions": []any{"read"}, "metadata": map[string]any{"region": "eu"},
 	}, key)
-	wait := time.Duration(a["retry_after_ms"].(float64)) * time.Millisecond
+	ms := a["retry_after_ms"].(float64)
+	wait := time.Duration(ms) * time.Millisecond
 	require.Positive(t, wait)
 	s.advance(wait - time.Millisecond)
 	require.Equal(t, false, s.check(member)["allowed"])

@@ -67,11 +67,11 @@ type MatchHeader struct {
 // Resolve reads the version.
 func (m *MatchHeader) Resolve(huma.Context) []error {
 	tag := strings.TrimSpace(m.IfMatch)
-	switch {
-	case tag == "":
+	switch tag {
+	case "":
 		return []error{apierror.New(apierror.CodePreconditionRequired, "A change says which version it is about",
 			apierror.Field{In: apierror.Header, Name: "If-Match", Detail: "must be the ETag of the object as it was read, or *"})}
-	case tag == "*":
+	case "*":
 		m.any = true
 		return nil
 	}

@@ -1,7 +1,7 @@
 package controllers
 
 import (
-	"fmt"
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -26,6 +26,10 @@ var (
 
 func (f family) present(h http.Header) bool { return len(h[f.method]) > 0 || len(h[f.uri]) > 0 }
 
+// errUnreadable marks a call whose path or method cannot be matched with
+// anything: too long, or not text. It is the caller's doing, not the gateway's.
+var errUnreadable = errors.New("the call cannot be read")
+
 // forwardedCheck reads the call that a gateway asks about.
 func (a *api) forwardedCheck(c *gin.Context) (*validation.Check, error) {
 	h := c.Request.Header
@@ -49,11 +53,9 @@ func (a *api) forwardedCheck(c *gin.Context) (*validation.Check, error) {
 		endpoint, ok = pathOf(h.Get(forwarded.uri))
 		check.IP = a.ForwardedFor(h, netip.Addr{})
 	}
-	if !ok || hasControl(endpoint) || !utf8.ValidString(endpoint) || utf8.RuneCountInString(endpoint) > validation.MaxEndpoint {
-		return nil, headerError(forwarded.uri, fmt.Sprintf("must be a path of at most %d characters, in UTF-8 without control characters, with well-formed percent signs", validation.MaxEndpoint))
-	}
-	if len(check.Method) > maxMethod {
-		return nil, headerError(forwarded.method, fmt.Sprintf("must be an HTTP method of at most %d characters", maxMethod))
+	if !ok || hasControl(endpoint) || !utf8.ValidString(endpoint) ||
+		utf8.RuneCountInString(endpoint) > validation.MaxEndpoint || len(check.Method) > maxMethod {
+		return nil, errUnreadable
 	}
 	check.Method, check.Endpoint = strings.ToUpper(check.Method), normalPath(endpoint)
 	return check, nil

@@ -121,12 +121,12 @@ func TestEveryListComesAsCSVToo(t *testing.T) {
 	s := newServer(t)
 	s.newKeys("a")
 	lists := 0
-	s.operations(func(method, target string, op *huma.Operation) {
+	s.operations(func(method, _ string, op *huma.Operation) {
 		if !strings.HasPrefix(op.OperationID, "list-") {
 			return
 		}
 		lists++
-		target = strings.Replace(op.Path, "{id}", "pro", 1)
+		target := strings.Replace(op.Path, "{id}", "pro", 1)
 		a := s.do(method, target, "", "Accept", "text/csv").is(http.StatusOK)
 		require.Equal(t, "text/csv", a.Header().Get("Content-Type"), target)
 		rows, err := csv.NewReader(a.Body).ReadAll()
@@ -173,7 +173,7 @@ func TestCSVIsSafeToOpenInASpreadsheet(t *testing.T) {
 	names := []string{}
 	for _, row := range rows[1:] {
 		names = append(names, row[column["name"]])
-		require.Equal(t, "", row[column["expires_at"]])
+		require.Empty(t, row[column["expires_at"]])
 		require.Equal(t, "[]", row[column["tags"]])
 	}
 	require.Equal(t, []string{`'=HYPERLINK("http://evil.example")`, "'+1", "'-1", "'@SUM(A1)", `with "quotes", commas`}, names)

@@ -77,7 +77,7 @@ func TestOwnersAreNamedByTheirExternalID(t *testing.T) {
 	keyID, _ := s.newKey(`"owner":"cust_42"`)
 	moved := s.do(http.MethodPatch, "/api/v1/owners/cust_42", `{"plan":"enterprise","email":null,"plan_version":1}`, "If-Match", "*").is(http.StatusOK).object()
 	require.Equal(t, "enterprise", moved["plan"])
-	require.Equal(t, "", moved["email"])
+	require.Empty(t, moved["email"].(string))
 	require.EqualValues(t, 1, moved["plan_version"])
 	require.Equal(t, "enterprise", s.do(http.MethodGet, "/api/v1/keys/"+keyID, "").text("plan"))
 

@@ -60,7 +60,7 @@ func (c *checker) value(v *apierror.Validator, s *huma.Schema) error {
 	if kind == jsontext.KindNull && s.Nullable {
 		return c.dec.SkipValue()
 	}
-	if want := kindOf(s.Type); kind != want && !(s.Type == huma.TypeBoolean && kind == jsontext.KindFalse) {
+	if want := kindOf(s.Type); kind != want && (s.Type != huma.TypeBoolean || kind != jsontext.KindFalse) {
 		v.Check(false, "", "must be "+typeName(s))
 		return c.dec.SkipValue()
 	}

@@ -20,7 +20,7 @@ func Recovery(log *zap.Logger) gin.HandlerFunc {
 			if v == nil {
 				return
 			}
-			if v == http.ErrAbortHandler {
+			if v == http.ErrAbortHandler { //nolint:errorlint // net/http too knows it only as it is
 				panic(v)
 			}
 			log.Error("panic", zap.String("panic", fmt.Sprint(v)), zap.String("route", c.FullPath()),

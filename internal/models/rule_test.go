@@ -133,8 +133,8 @@ func TestRulesOfPlanOwnerAndKeyFitIntoOneTake(t *testing.T) {
 }
 
 func TestRuleBoundsAreThoseOfTheLimitStore(t *testing.T) {
-	require.EqualValues(t, ratelimit.MaxSlidingLimit, models.MaxSlidingLimit)
-	require.EqualValues(t, ratelimit.MaxFixedLimit, models.MaxFixedLimit)
+	require.Equal(t, ratelimit.MaxSlidingLimit, models.MaxSlidingLimit)
+	require.Equal(t, ratelimit.MaxFixedLimit, models.MaxFixedLimit)
 	require.Equal(t, ratelimit.MinWindow, models.MinWindow)
 	require.Equal(t, ratelimit.MaxSliding, models.MaxSlidingWindow)
 	require.Equal(t, ratelimit.MaxFixed, models.MaxFixedWindow)

@@ -96,5 +96,5 @@ func requireVersion(t *testing.T, db *repositories.DB, want int64) {
 	require.Equal(t, want, current)
 	all, err := db.MigrationStatus(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, all[len(all)-1].Version, wanted)
+	require.Equal(t, wanted, all[len(all)-1].Version)
 }

@@ -175,8 +175,9 @@ func each(t *testing.T, pool *sql.DB, row func(scan func(...any)), query string)
 	rows, err := pool.QueryContext(t.Context(), query)
 	require.NoError(t, err)
 	defer rows.Close()
+	scan := rows.Scan
 	for rows.Next() {
-		row(func(into ...any) { require.NoError(t, rows.Scan(into...)) })
+		row(func(into ...any) { require.NoError(t, scan(into...)) })
 	}
 	require.NoError(t, rows.Err())
 }

@@ -39,7 +39,7 @@ func sqlitePool(path string, instead ...string) (*sql.DB, error) {
 		"_synchronous":  {"FULL"}, // a commit survives the loss of power
 		"_foreign_keys": {"on"},
 		"_txlock":       {"immediate"}, // a read lock that turns into a write lock can fail
-		"_dqs":          {"0"},         // a misspelt column is an error, not a string
+		"_dqs":          {"0"},         // a misspelled column is an error, not a string
 		"_error_rc":     {"1"},
 		// Times as integer microseconds, in columns declared TIMESTAMP.
 		"_time_integer_format": {"unix_micro"},

@@ -33,7 +33,7 @@ func TestValidatorReportsEveryFieldInOrder(t *testing.T) {
 func TestValidatorWithoutFindingsIsANilError(t *testing.T) {
 	var v apierror.Validator
 	v.In("rules", 0).Check(true, "window", "never shown")
-	require.True(t, v.Err() == nil, "a typed nil would be an error to every caller")
+	require.NoError(t, v.Err(), "a typed nil would be an error to every caller")
 }
 
 func TestValidatorKeepsItsLocation(t *testing.T) {

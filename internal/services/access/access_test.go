@@ -234,14 +234,15 @@ func TestRevokingTwiceChangesNothing(t *testing.T) {
 func TestBootstrapMakesTheFirstTokenOnce(t *testing.T) {
 	w := newWorld(t)
 	var kept []string
+	full := errors.New("the disk is full")
 	keep := func(secret string) error {
 		kept = append(kept, secret)
-		return nil
+		return full
 	}
-	full := errors.New("the disk is full")
-	require.ErrorIs(t, w.Bootstrap(t.Context(), func(string) error { return full }), full)
+	require.ErrorIs(t, w.Bootstrap(t.Context(), keep), full)
 	require.Empty(t, w.list(t), "a token that nobody could keep is not made")
 
+	kept, full = nil, nil
 	made := w.during(func() { require.NoError(t, w.Bootstrap(t.Context(), keep)) })
 	require.Len(t, made, 1)
 	require.Len(t, kept, 1)

@@ -163,7 +163,7 @@ func (b *batch) secret(ctx context.Context, v *apierror.Validator, n *NewKey, c 
 		return b.take(ctx, v, n.Import, c)
 	}
 	if v.Err() != nil {
-		return nil // the keyspace or the environment may be among the bad fields
+		return nil //nolint:nilerr // v reports it: the keyspace or the environment may be among the bad fields
 	}
 	secret, err := apikey.Generate(c.Keyspace.Prefix, c.Key.Environment)
 	if err != nil {

@@ -43,7 +43,8 @@ func TestAKeyWithoutAnOwnerGetsOneOfItsOwn(t *testing.T) {
 	require.Equal(t, []string{"owner.create", "key.create"}, actions(entries))
 	require.Empty(t, stale, "nobody can have asked for a secret that was not there")
 	for _, e := range entries {
-		require.Equal(t, actor, models.Actor{Kind: e.ActorKind, ID: e.ActorID, Name: e.ActorName, IP: e.IP, RequestID: e.RequestID})
+		by := models.Actor{Kind: e.ActorKind, ID: e.ActorID, Name: e.ActorName, IP: e.IP, RequestID: e.RequestID}
+		require.Equal(t, actor, by)
 		require.Equal(t, w.now, e.At)
 		require.Nil(t, decode(t, e.Before))
 	}

@@ -317,7 +317,7 @@ func TestAnAnswerEndsARowOfFailures(t *testing.T) {
 				}
 				g.remote.breakWith(func(context.Context) error { return answer })
 				_, err := g.Take(t.Context(), request(1, 10), new(ratelimit.Decision))
-				require.Equal(t, answer == ratelimit.ErrIDConflict, err != nil)
+				require.Equal(t, errors.Is(answer, ratelimit.ErrIDConflict), err != nil)
 			}
 			require.Empty(t, g.changes)
 		})

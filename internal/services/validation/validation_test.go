@@ -2,7 +2,6 @@ package validation_test
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -315,6 +314,6 @@ func TestChecksThatCannotBeDecided(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = w.Validate(gone, &validation.Check{APIKey: key, Cost: 1})
-	require.True(t, errors.Is(err, context.Canceled), err)
+	require.ErrorIs(t, err, context.Canceled)
 	require.EqualValues(t, 10, w.ask(t, validation.Check{APIKey: key}).Limits[0].Remaining)
 }

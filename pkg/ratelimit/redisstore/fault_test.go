@@ -147,7 +147,7 @@ func TestAReplyThatProvesNothingRanIsFollowedByAnotherTry(t *testing.T) {
 	direct, client := connect(t, server.URL()), connect(t, server.URL())
 	store := redisstore.New(client)
 	take(t, store, request())
-	require.NoError(t, direct.SlaveOf(ctx, "127.0.0.1", "1").Err()) // read-only, as after a failover
+	require.NoError(t, direct.ReplicaOf(ctx, "127.0.0.1", "1").Err()) // read-only, as after a failover
 
 	tries := &sent{before: func(int) {}}
 	client.AddHook(tries)
@@ -157,13 +157,13 @@ func TestAReplyThatProvesNothingRanIsFollowedByAnotherTry(t *testing.T) {
 
 	tries.count, tries.before = 0, func(n int) {
 		if n == 3 {
-			require.NoError(t, direct.SlaveOf(ctx, "NO", "ONE").Err())
+			require.NoError(t, direct.ReplicaOf(ctx, "NO", "ONE").Err())
 		}
 	}
 	require.Equal(t, int64(8), take(t, store, request()).Results[0].Remaining)
 	require.Equal(t, 3, tries.count)
 
-	require.NoError(t, direct.SlaveOf(ctx, "127.0.0.1", "1").Err())
+	require.NoError(t, direct.ReplicaOf(ctx, "127.0.0.1", "1").Err())
 	short, cancel := context.WithCancel(ctx)
 	tries.count, tries.before = 0, func(int) { cancel() }
 	require.ErrorIs(t, store.Take(short, request(), &dec), context.Canceled)
