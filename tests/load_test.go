@@ -1,0 +1,149 @@
+//go:build journeys
+
+package tests
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A load asks one node for checks, steadily: so many clients, each a few milliseconds after its last answer.
+type load struct {
+	t       *testing.T
+	node    *client
+	secret  string
+	done    chan struct{}
+	clients sync.WaitGroup
+
+	mu      sync.Mutex
+	answers []asked
+}
+
+// asked is one check of a load.
+type asked struct {
+	at       time.Time
+	took     time.Duration
+	status   int
+	decision decision
+}
+
+// loading begins a load, which ends with stop or the test.
+func loading(t *testing.T, node *client, secret string, clients int) *load {
+	l := &load{t: t, node: node, secret: secret, done: make(chan struct{})}
+	l.clients.Go(func() { parallel(clients, func(int) { l.ask() }) })
+	t.Cleanup(l.stop)
+	return l
+}
+
+func (l *load) ask() {
+	pace := time.NewTicker(3 * time.Millisecond)
+	defer pace.Stop()
+	for {
+		select {
+		case <-l.done:
+			return
+		case <-pace.C:
+		}
+		a := asked{at: time.Now()}
+		d, got, err := l.node.ask(object{"api_key": l.secret})
+		if err != nil {
+			l.t.Errorf("check: %v", err)
+			return
+		}
+		a.took, a.status, a.decision = time.Since(a.at), got.status, d
+		l.mu.Lock()
+		l.answers = append(l.answers, a)
+		l.mu.Unlock()
+	}
+}
+
+func (l *load) stop() {
+	select {
+	case <-l.done:
+	default:
+		close(l.done)
+	}
+	l.clients.Wait()
+}
+
+// more waits for so many answers more.
+func (l *load) more(answers int) {
+	l.t.Helper()
+	want := len(l.soFar()) + answers
+	eventually(l.t, patience, func() error { return shortOf(len(l.soFar()), want) })
+}
+
+func shortOf(got, want int) error {
+	if got < want {
+		return fmt.Errorf("%d of %d", got, want)
+	}
+	return nil
+}
+
+// degraded waits until the last answers are all degraded, or all not.
+func (l *load) degraded(want bool) {
+	l.t.Helper()
+	const last = 50
+	since := len(l.soFar())
+	eventually(l.t, patience, func() error {
+		answers := l.soFar()
+		if len(answers) < since+last {
+			return fmt.Errorf("%d answers", len(answers)-since)
+		}
+		for _, a := range answers[len(answers)-last:] {
+			if a.decision.Degraded != want {
+				return fmt.Errorf("degraded is %t", !want)
+			}
+		}
+		return nil
+	})
+}
+
+func (l *load) soFar() []asked {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.answers[:len(l.answers):len(l.answers)]
+}
+
+// between gives the checks asked and answered within a span of time.
+func (l *load) between(from, to time.Time) (within []asked) {
+	for _, a := range l.soFar() {
+		if a.at.After(from) && a.at.Add(a.took).Before(to) {
+			within = append(within, a)
+		}
+	}
+	return within
+}
+
+// longest is the longest that the process itself took to answer a check, as its log says, within a span of time.
+// What this machine's clients wait for beside that is not its doing.
+func (p *process) longest(from, to time.Time) time.Duration {
+	p.t.Helper()
+	var longest time.Duration
+	lines := 0
+	for line := range strings.Lines(p.output.String()) {
+		var request struct {
+			Msg, Route, Duration string
+			Time                 time.Time
+		}
+		if !strings.Contains(line, `"msg":"request"`) {
+			continue
+		}
+		require.NoError(p.t, json.Unmarshal([]byte(line), &request), line)
+		if request.Route != "/api/v1/validate" || request.Time.Before(from) || request.Time.After(to) {
+			continue
+		}
+		took, err := time.ParseDuration(request.Duration)
+		require.NoError(p.t, err)
+		longest = max(longest, took)
+		lines++
+	}
+	require.Positive(p.t, lines)
+	return longest
+}
