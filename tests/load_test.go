@@ -5,12 +5,20 @@ package tests
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+)
+
+const (
+	// storeTimeout is the default of ratelimit.store_timeout: no check waits longer for Redis.
+	storeTimeout = 50 * time.Millisecond
+	// noise is what busy processors may add to that between two lines of a program.
+	noise = 200 * time.Millisecond
 )
 
 // A load asks one node for checks, steadily: so many clients, each a few milliseconds after its last answer.
@@ -121,16 +129,14 @@ func (l *load) between(from, to time.Time) (within []asked) {
 	return within
 }
 
-// longest is the longest that the process itself took to answer a check, as its log says, within a span of time.
-// What this machine's clients wait for beside that is not its doing.
-func (p *process) longest(from, to time.Time) time.Duration {
+// served tells how long the process itself took to answer checks within a span of time, as its log says, the longest
+// last. What clients on this machine wait for beside that is not its doing.
+func (p *process) served(from, to time.Time) (durations []time.Duration) {
 	p.t.Helper()
-	var longest time.Duration
-	lines := 0
 	for line := range strings.Lines(p.output.String()) {
 		var request struct {
-			Msg, Route, Duration string
-			Time                 time.Time
+			Route, Duration string
+			Time            time.Time
 		}
 		if !strings.Contains(line, `"msg":"request"`) {
 			continue
@@ -141,9 +147,22 @@ func (p *process) longest(from, to time.Time) time.Duration {
 		}
 		took, err := time.ParseDuration(request.Duration)
 		require.NoError(p.t, err)
-		longest = max(longest, took)
-		lines++
+		durations = append(durations, took)
 	}
-	require.Positive(p.t, lines)
+	require.NotEmpty(p.t, durations)
+	slices.Sort(durations)
+	return durations
+}
+
+// waits requires that checks waited for a store once at most: the longest with much room for what else keeps this
+// machine busy, and half of those that waited with little.
+func waits(t *testing.T, served []time.Duration, bound time.Duration) (longest time.Duration) {
+	t.Helper()
+	longest = served[len(served)-1]
+	require.Less(t, longest, bound+noise)
+	first, _ := slices.BinarySearch(served, storeTimeout)
+	if waited := served[first:]; len(waited) > 0 {
+		require.Less(t, waited[len(waited)/2], bound+bound/2)
+	}
 	return longest
 }

@@ -48,9 +48,12 @@ func openEngines(ctx context.Context, cfg *config.Config, role config.Role, l *l
 	}
 	l.opened("database", db.Close)
 	if cfg.Database.Migrate {
-		if err := db.Migrate(ctx); err != nil {
-			return nil, err
-		}
+		err = db.Migrate(ctx)
+	} else {
+		err = migrated(ctx, db)
+	}
+	if err != nil {
+		return nil, err
 	}
 	e := &engines{db: db, policy: validation.Policy(cfg.RateLimit.OnStoreFailure)}
 	memory := ratelimit.NewMemory(ratelimit.WithMaxEntries(cfg.RateLimit.MaxEntries))
@@ -86,14 +89,15 @@ func (e *engines) beAlone(ctx context.Context, role config.Role, l *lifecycle) e
 	if role != config.RoleServe {
 		return fmt.Errorf("the %s process needs redis.url", role)
 	}
-	release, ok, err := e.db.AdvisoryLock(ctx, "serve")
+	lock, ok, err := e.db.AdvisoryLock(ctx, "serve")
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return errors.New("another viva serve uses this database: set redis.url on all of them to share limits")
 	}
-	l.opened("advisory lock", func() error { release(); return nil })
+	l.opened("advisory lock", func() error { lock.Release(); return nil })
+	l.loop("watch over the advisory lock", lock.Keep)
 	return nil
 }
 

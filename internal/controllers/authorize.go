@@ -56,7 +56,7 @@ func (a *api) registerAuthorize() {
 
 func (a *api) authorize(op *huma.Operation) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		if err := a.inspectParameters(c, op); err != nil {
+		if err := a.inspectParameters(c, op); err != nil && !appended(c) {
 			fail(c, err)
 			return
 		}
@@ -78,6 +78,10 @@ func (a *api) authorize(op *huma.Operation) gin.HandlerFunc {
 	}
 }
 
+// appended tells whether the gateway has appended the path of the call to ours:
+// the query is then the call's own, and asks nothing of us.
+func appended(c *gin.Context) bool { return c.Param("path") != "" }
+
 func answerGateway(c *gin.Context, answer *validation.Answer) {
 	h := c.Writer.Header()
 	var limits limitHeaders
@@ -93,7 +97,7 @@ func answerGateway(c *gin.Context, answer *validation.Answer) {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
 	// The parameter was checked against its schema.
-	if deny, err := strconv.Atoi(c.Query("deny_status")); err == nil && status == http.StatusTooManyRequests {
+	if deny, err := strconv.Atoi(c.Query("deny_status")); err == nil && status == http.StatusTooManyRequests && !appended(c) {
 		status = deny
 	}
 	c.Status(status)

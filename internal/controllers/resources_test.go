@@ -66,6 +66,25 @@ func TestManyKeysAreCreatedOrNone(t *testing.T) {
 	require.Len(t, s.do(http.MethodPost, "/api/v1/keys/bulk", `{"keys":[`+thousand+`]}`).is(http.StatusCreated).object()["data"], 1000)
 }
 
+func TestBadRulesAreNamed(t *testing.T) {
+	s := newServer(t)
+	for rule, field := range map[string]string{
+		`{"name":"r","limit":1,"window":"0s"}`:                                      "body rules[0].window",
+		`{"name":"r","limit":-1,"window":"1m"}`:                                     "body rules[0].limit",
+		`{"name":"r","limit":0,"window":"1m"}`:                                      "body rules[0].limit",
+		`{"name":"r","limit":9007199254740992,"window":"1m"}`:                       "body rules[0].limit",
+		`{"name":"","limit":1,"window":"1m"}`:                                       "body rules[0].name",
+		`{"name":"r","limit":1,"period":"year"}`:                                    "body rules[0].period",
+		`{"name":"r","limit":1,"period":"month","algorithm":"sliding_window"}`:      "body rules[0].algorithm",
+		`{"name":"r","limit":1,"period":"month","window":"1m"}`:                     "body rules[0].window",
+		`{"name":"r","limit":1,"window":"1m","endpoints":["/{a,b}"]}`:               "body rules[0].endpoints[0]",
+		`{"name":"r","limit":1,"window":"1m"},{"name":"r","limit":1,"window":"1m"}`: "body rules[1].name",
+	} {
+		_, fields := s.do(http.MethodPost, "/api/v1/keys", `{"name":"k","rules":[`+rule+`]}`).is(http.StatusUnprocessableEntity).problem()
+		require.Equal(t, []string{field}, fields, rule)
+	}
+}
+
 func TestOwnersAreNamedByTheirExternalID(t *testing.T) {
 	s := newServer(t)
 	created := s.do(http.MethodPost, "/api/v1/owners", `{"external_id":"cust_42","name":"Acme","email":"a@example.com","plan":"pro","time_zone":"Europe/Berlin","anchor_day":15}`).is(http.StatusCreated)

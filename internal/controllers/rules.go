@@ -46,6 +46,8 @@ func rulesOf(bodies []ruleBody) ([]models.Rule, error) {
 	for i := range bodies {
 		rule, err := bodies[i].rule()
 		v.In("rules", i).Check(err == nil, "algorithm", "must be an algorithm that is served")
+		v.In("rules", i).Check(bodies[i].Period == "" || bodies[i].Algorithm == "" || rule.Algorithm == ratelimit.FixedWindow,
+			"algorithm", "must be absent or fixed_window where period is given")
 		rules[i] = rule
 	}
 	return rules, v.Err()

@@ -2,9 +2,11 @@ package repositories_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/viva/rate-limiter/internal/models"
@@ -174,7 +176,7 @@ func TestAnyTellsWhetherThereIsAToken(t *testing.T) {
 
 func TestAdvisoryLockHasOneHolder(t *testing.T) {
 	first := postgresSuite(t).db
-	release, ok, err := first.AdvisoryLock(t.Context(), "serve")
+	lock, ok, err := first.AdvisoryLock(t.Context(), "serve")
 	require.NoError(t, err)
 	require.True(t, ok)
 	_, ok, err = first.AdvisoryLock(t.Context(), "serve")
@@ -183,10 +185,56 @@ func TestAdvisoryLockHasOneHolder(t *testing.T) {
 	other, ok, err := first.AdvisoryLock(t.Context(), "sweep")
 	require.NoError(t, err)
 	require.True(t, ok)
-	other()
-	release()
-	release, ok, err = first.AdvisoryLock(t.Context(), "serve")
+	other.Release()
+	lock.Release()
+	lock, ok, err = first.AdvisoryLock(t.Context(), "serve")
 	require.NoError(t, err)
 	require.True(t, ok)
-	release()
+	lock.Release()
+}
+
+func TestALockIsTakenAgainAfterItsConnectionBroke(t *testing.T) {
+	db := postgresSuite(t).db
+	lock, ok, err := db.AdvisoryLock(t.Context(), "serve")
+	require.NoError(t, err)
+	require.True(t, ok)
+	ctx, stop := context.WithCancel(t.Context())
+	var kept sync.WaitGroup
+	defer kept.Wait()
+	defer stop()
+	kept.Go(func() { assert.NoError(t, lock.Keep(ctx)) })
+
+	sessions := func() (pids []int64) {
+		rows, err := repositories.Pool(db).QueryContext(t.Context(),
+			"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
+		require.NoError(t, err)
+		defer rows.Close()
+		for rows.Next() {
+			var pid int64
+			require.NoError(t, rows.Scan(&pid))
+			pids = append(pids, pid)
+		}
+		require.NoError(t, rows.Err())
+		return pids
+	}
+	before := sessions()
+	require.Len(t, before, 1)
+	_, err = repositories.Pool(db).ExecContext(t.Context(), "SELECT pg_terminate_backend($1)", before[0])
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		now := sessions()
+		return len(now) == 1 && now[0] != before[0]
+	}, 10*time.Second, 10*time.Millisecond)
+}
+
+func TestALockThatAnotherTookMeanwhileIsLost(t *testing.T) {
+	db := postgresSuite(t).db
+	lock, _, err := db.AdvisoryLock(t.Context(), "serve")
+	require.NoError(t, err)
+	lock.Release()
+	other, ok, err := db.AdvisoryLock(t.Context(), "serve")
+	require.NoError(t, err)
+	require.True(t, ok)
+	defer other.Release()
+	require.ErrorContains(t, lock.Keep(t.Context()), "another process")
 }

@@ -12,13 +12,23 @@ import (
 	"go.uber.org/zap"
 )
 
+// A Lock is an advisory lock that this process has until it releases it or
+// dies. Its methods are for one goroutine at a time.
+type Lock struct {
+	db   *DB
+	name string
+	conn *pgx.Conn // ends with the lock; nil on SQLite
+}
+
+// lockCheck is how often a lock is looked after.
+const lockCheck = time.Second
+
 // AdvisoryLock takes a lock by name if no process that uses the database has
-// it, until it is released or the process dies. It keeps a connection outside
-// the pool for it. On SQLite the answer is always yes: whoever wants one process
-// there locks the folder of the file.
-func (db *DB) AdvisoryLock(ctx context.Context, name string) (release func(), ok bool, err error) {
+// it. It keeps a connection outside the pool for it. On SQLite the answer is
+// always yes: whoever wants one process there locks the folder of the file.
+func (db *DB) AdvisoryLock(ctx context.Context, name string) (lock *Lock, ok bool, err error) {
 	if db.engine == SQLite {
-		return func() {}, true, nil
+		return &Lock{db: db, name: name}, true, nil
 	}
 	conn, err := pgx.ConnectConfig(ctx, db.session)
 	if err != nil {
@@ -29,7 +39,51 @@ func (db *DB) AdvisoryLock(ctx context.Context, name string) (release func(), ok
 		db.endSession(conn)
 		return nil, false, err
 	}
-	return func() { db.endSession(conn) }, true, nil
+	return &Lock{db: db, name: name, conn: conn}, true, nil
+}
+
+// Keep looks after the lock until ctx ends. PostgreSQL forgets it when it
+// restarts or the connection breaks: then it is taken again, as soon as the
+// database is there. Keep fails where another process was faster.
+func (l *Lock) Keep(ctx context.Context) error {
+	tick := time.NewTicker(lockCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		if l.held(ctx) || ctx.Err() != nil {
+			continue
+		}
+		l.Release()
+		again, ok, err := l.db.AdvisoryLock(ctx, l.name)
+		switch {
+		case err != nil: // the database is out of reach for others, too
+		case !ok:
+			return fmt.Errorf("another process has taken the lock %s", l.name)
+		default:
+			l.conn = again.conn
+			l.db.options.Logger.Info("the lock was lost with its connection and is taken again", zap.String("lock", l.name))
+		}
+	}
+}
+
+func (l *Lock) held(ctx context.Context) bool {
+	if l.conn == nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.db.options.QueryTimeout)
+	defer cancel()
+	return l.conn.Ping(ctx) == nil
+}
+
+// Release gives the lock back.
+func (l *Lock) Release() {
+	if l.conn != nil {
+		l.db.endSession(l.conn)
+	}
 }
 
 func tryLock(ctx context.Context, conn *pgx.Conn, name string) (ok bool, err error) {
