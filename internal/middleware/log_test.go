@@ -13,7 +13,20 @@ import (
 	"github.com/viva/rate-limiter/internal/middleware"
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/pkg/apierror"
+	"github.com/viva/rate-limiter/pkg/apikey"
 )
+
+func TestASecretIsNoRequestID(t *testing.T) {
+	s := newStack(t)
+	s.GET("/", ok)
+	key, err := apikey.Generate("viva", apikey.Live)
+	require.NoError(t, err)
+	for _, secret := range []apikey.Secret{key, apikey.GenerateToken()} {
+		got := s.send("GET", "/", "X-Request-Id", secret.Reveal()).Header().Get("X-Request-Id")
+		require.NotEqual(t, secret.Reveal(), got, "it would be logged")
+		require.NotEmpty(t, got)
+	}
+}
 
 func TestARequestIDIsTheCallersIfItIsHarmless(t *testing.T) {
 	s := newStack(t)

@@ -41,7 +41,7 @@ func translate(ctx context.Context, err error, noun string) error {
 	}
 	switch classify(err) {
 	case failUnique:
-		return apierror.New(apierror.CodeAlreadyExists, "There is such a "+noun+" already",
+		return apierror.New(apierror.CodeAlreadyExists, "Another "+noun+" has it already",
 			apierror.Field{In: apierror.Body, Name: uniqueField(err), Detail: "must be unique"}).Wrap(err)
 	case failReference:
 		return apierror.New(apierror.CodeConflict, "The "+noun+" is tied to something that was changed meanwhile").Wrap(err)
