@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -13,8 +12,8 @@ import (
 
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/internal/repositories"
+	"github.com/viva/rate-limiter/internal/repositories/repotest"
 	"github.com/viva/rate-limiter/internal/services/access"
-	"github.com/viva/rate-limiter/internal/services/audit"
 	"github.com/viva/rate-limiter/pkg/apierror"
 	"github.com/viva/rate-limiter/pkg/apikey"
 )
@@ -24,7 +23,7 @@ import (
 type world struct {
 	*access.Service
 	source  *source
-	changes *changes
+	changes *repotest.Changes
 	now     time.Time
 }
 
@@ -32,13 +31,10 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{now: time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return w.now }
-	db, err := repositories.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "viva.db"), repositories.Options{Clock: clock})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	require.NoError(t, db.Migrate(t.Context()))
+	db := repotest.OpenSQLite(t, clock)
 	tokens := repositories.NewTokens(db)
 	w.source = &source{tokens: tokens}
-	w.changes = &changes{db: db, audit: audit.New(repositories.NewAudit(db), clock)}
+	w.changes = repotest.NewChanges(db, clock)
 	w.Service = access.New(tokens, w.source, w.changes, clock)
 	return w
 }
@@ -58,34 +54,8 @@ func (s *source) Token(ctx context.Context, hash apikey.Hash, _ time.Time) (*mod
 	return s.tokens.FindByHash(ctx, hash)
 }
 
-// changes records in the database, or fails to, and tells what it was told of.
-type changes struct {
-	db    *repositories.DB
-	audit *audit.Service
-	fail  bool
-	made  []models.Change
-}
-
-var errRecord = errors.New("not recorded")
-
-func (c *changes) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
-	return c.db.InTx(ctx, fn)
-}
-
-func (c *changes) Record(ctx context.Context, list ...models.Change) error {
-	if c.fail {
-		return errRecord
-	}
-	c.made = append(c.made, list...)
-	return c.audit.Record(ctx, list...)
-}
-
 // during gives the changes that fn made.
-func (w *world) during(fn func()) []models.Change {
-	w.changes.made = nil
-	fn()
-	return w.changes.made
-}
+func (w *world) during(fn func()) []models.Change { return w.changes.During(fn) }
 
 func (w *world) create(t testing.TB, n access.NewToken) (*models.AccessToken, string) {
 	t.Helper()
@@ -278,13 +248,13 @@ func TestNothingIsChangedThatIsNotRecorded(t *testing.T) {
 	w := newWorld(t)
 	token, _ := w.create(t, access.NewToken{Name: "a", Role: "viewer"})
 	before := w.list(t)
-	w.changes.fail = true
+	w.changes.Fail = true
 	_, secret, err := w.Create(t.Context(), access.NewToken{Name: "b", Role: "viewer"})
-	require.ErrorIs(t, err, errRecord)
+	require.ErrorIs(t, err, repotest.ErrRecord)
 	require.Empty(t, secret.Reveal())
 	_, err = w.Revoke(t.Context(), token.ID)
-	require.ErrorIs(t, err, errRecord)
-	require.ErrorIs(t, w.Adopt(t.Context(), apikey.GenerateToken().Reveal()), errRecord)
+	require.ErrorIs(t, err, repotest.ErrRecord)
+	require.ErrorIs(t, w.Adopt(t.Context(), apikey.GenerateToken().Reveal()), repotest.ErrRecord)
 	require.Equal(t, before, w.list(t))
 }
 
@@ -293,7 +263,7 @@ func TestAuditRowsHoldNoToken(t *testing.T) {
 	token, secret := w.create(t, access.NewToken{Name: "a", Role: "admin"})
 	_, err := w.Revoke(t.Context(), token.ID)
 	require.NoError(t, err)
-	entries, err := w.changes.audit.List(t.Context(), models.AuditFilter{ObjectKind: "token"}, models.Page{})
+	entries, err := w.changes.Audit.List(t.Context(), models.AuditFilter{ObjectKind: "token"}, models.Page{})
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
 	hash := apikey.Sum(secret)

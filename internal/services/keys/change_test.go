@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/viva/rate-limiter/internal/models"
+	"github.com/viva/rate-limiter/internal/repositories/repotest"
 	"github.com/viva/rate-limiter/internal/services/keys"
 	"github.com/viva/rate-limiter/pkg/apierror"
 	"github.com/viva/rate-limiter/pkg/apikey"
@@ -251,10 +252,10 @@ func TestBadRotations(t *testing.T) {
 	require.Empty(t, rotated.Secret.Reveal())
 	require.Len(t, w.find(t, id).Secrets, 2)
 
-	w.changes.failOn = "key.rotate"
+	w.changes.FailOn = "key.rotate"
 	id = w.create(t, keys.NewKey{}).Key.ID
 	rotated, err = w.Rotate(t.Context(), id, 0)
-	require.ErrorIs(t, err, errRecord)
+	require.ErrorIs(t, err, repotest.ErrRecord)
 	require.Empty(t, rotated.Secret.Reveal(), "a secret that opens nothing is not shown")
 	require.Len(t, w.find(t, id).Secrets, 1)
 	require.Nil(t, w.find(t, id).Secrets[0].ExpiresAt)
@@ -361,8 +362,8 @@ func TestNothingIsChangedThatIsNotRecorded(t *testing.T) {
 	}
 	for action, attempt := range attempts {
 		t.Run(action, func(t *testing.T) {
-			w.changes.failOn = action
-			entries, stale := w.during(t, func() { require.ErrorIs(t, attempt(), errRecord) })
+			w.changes.FailOn = action
+			entries, stale := w.during(t, func() { require.ErrorIs(t, attempt(), repotest.ErrRecord) })
 			require.Empty(t, entries)
 			require.Empty(t, stale)
 			require.Equal(t, before, w.find(t, id))

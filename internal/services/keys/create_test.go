@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/viva/rate-limiter/internal/models"
+	"github.com/viva/rate-limiter/internal/repositories/repotest"
 	"github.com/viva/rate-limiter/internal/services/keys"
 	"github.com/viva/rate-limiter/pkg/apierror"
 	"github.com/viva/rate-limiter/pkg/apikey"
@@ -246,10 +247,10 @@ func TestNothingIsCreatedThatIsNotRecorded(t *testing.T) {
 	for _, action := range []string{"owner.create", "key.create", "key.import", "keyspace.open_to_imports"} {
 		t.Run(action, func(t *testing.T) {
 			w := newWorld(t)
-			w.changes.failOn = action
+			w.changes.FailOn = action
 			entries, stale := w.during(t, func() {
 				_, err := w.CreateMany(t.Context(), []keys.NewKey{{Name: "a"}, {Name: "b", Import: imported("made elsewhere")}})
-				require.ErrorIs(t, err, errRecord)
+				require.ErrorIs(t, err, repotest.ErrRecord)
 			})
 			require.Empty(t, entries)
 			require.Empty(t, stale)

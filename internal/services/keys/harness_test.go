@@ -2,7 +2,6 @@ package keys_test
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -11,9 +10,9 @@ import (
 
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/internal/repositories"
-	"github.com/viva/rate-limiter/internal/services/audit"
+	"github.com/viva/rate-limiter/internal/repositories/repotest"
 	"github.com/viva/rate-limiter/internal/services/keys"
-	"github.com/viva/rate-limiter/pkg/apierror"
+	"github.com/viva/rate-limiter/pkg/apierror/errtest"
 	"github.com/viva/rate-limiter/pkg/apikey"
 	"github.com/viva/rate-limiter/pkg/ratelimit"
 )
@@ -27,7 +26,7 @@ type world struct {
 	plans         repositories.Plans
 	audits        repositories.Audit
 	invalidations repositories.Invalidations
-	changes       *changes
+	changes       *repotest.Changes
 	limits        *limits
 	now           time.Time
 }
@@ -43,15 +42,11 @@ func newWorldOn(t testing.TB, open func(o repositories.Options) (*repositories.D
 	t.Helper()
 	w := &world{now: time.Date(2026, 3, 29, 12, 0, 0, 123_456_000, time.UTC)}
 	clock := func() time.Time { return w.now }
-	// The race detector slows SQLite down by more than an order of magnitude.
-	db, err := open(repositories.Options{Clock: clock, QueryTimeout: time.Minute, TxTimeout: time.Minute})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	require.NoError(t, db.Migrate(t.Context()))
+	db := repotest.Migrated(t, clock, open)
 
 	w.db, w.owners, w.plans = db, repositories.NewOwners(db), repositories.NewPlans(db)
 	w.audits, w.invalidations = repositories.NewAudit(db), repositories.NewInvalidations(db)
-	w.changes = &changes{db: db, audit: audit.New(w.audits, clock), invalidations: w.invalidations}
+	w.changes = repotest.NewChanges(db, clock)
 	w.limits = &limits{Store: ratelimit.NewMemory(ratelimit.WithClock(clock))}
 	store, keyspaces := repositories.NewKeys(db), repositories.NewKeyspaces(db)
 	w.Service = keys.New(keys.Deps{
@@ -60,36 +55,6 @@ func newWorldOn(t testing.TB, open func(o repositories.Options) (*repositories.D
 		DefaultPlan: "free", DefaultPrefix: "viva", Now: clock,
 	})
 	return w
-}
-
-// changes records in the database, or fails to.
-type changes struct {
-	db            *repositories.DB
-	audit         *audit.Service
-	invalidations repositories.Invalidations
-	failOn        string // action
-}
-
-var errRecord = errors.New("not recorded")
-
-func (c *changes) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
-	return c.db.InTx(ctx, fn)
-}
-
-func (c *changes) Record(ctx context.Context, list ...models.Change) error {
-	if err := c.audit.Record(ctx, list...); err != nil {
-		return err
-	}
-	var stale []models.Invalidation
-	for _, change := range list {
-		if change.Action == c.failOn {
-			return errRecord
-		}
-		for _, d := range change.Stale {
-			stale = append(stale, models.Invalidation{Subject: d.Subject, Version: d.Version})
-		}
-	}
-	return c.invalidations.Append(ctx, stale)
 }
 
 // limits is a real limit store that can be put out of reach.
@@ -197,22 +162,8 @@ func (w *world) count(t testing.TB) (keyCount, ownerCount int) {
 	return len(views), len(owners)
 }
 
-func failed(t testing.TB, err error, code apierror.Code) *apierror.Error {
-	t.Helper()
-	require.ErrorIs(t, err, code)
-	known, ok := apierror.As(err)
-	require.True(t, ok)
-	return known
-}
-
-func badFields(t testing.TB, err error) []string {
-	t.Helper()
-	var names []string
-	for _, f := range failed(t, err, apierror.CodeValidationFailed).Fields {
-		names = append(names, f.Name)
-	}
-	return names
-}
+// Assertions that every service needs.
+var failed, badFields = errtest.Failed, errtest.BadFields
 
 func subject[ID ~string](kind string, id ID, version int64) models.Dependency {
 	return models.Dependency{Subject: models.SubjectOf(kind, id), Version: version}

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/viva/rate-limiter/internal/models"
+	"github.com/viva/rate-limiter/internal/repositories/repotest"
 	"github.com/viva/rate-limiter/internal/services/keys"
 	"github.com/viva/rate-limiter/pkg/apierror"
 	"github.com/viva/rate-limiter/pkg/apikey"
@@ -108,7 +109,7 @@ func TestKeyspaceChangesThatAreNotRecorded(t *testing.T) {
 	shop, err := w.CreateKeyspace(t.Context(), keys.NewKeyspace{Name: "shop"})
 	require.NoError(t, err)
 	for _, action := range []string{"keyspace.create", "keyspace.update", "keyspace.delete"} {
-		w.changes.failOn = action
+		w.changes.FailOn = action
 		switch action {
 		case "keyspace.create":
 			_, err = w.CreateKeyspace(t.Context(), keys.NewKeyspace{Name: "other"})
@@ -117,7 +118,7 @@ func TestKeyspaceChangesThatAreNotRecorded(t *testing.T) {
 		default:
 			err = w.DeleteKeyspace(t.Context(), "shop")
 		}
-		require.ErrorIs(t, err, errRecord, action)
+		require.ErrorIs(t, err, repotest.ErrRecord, action)
 		_, err = w.FindKeyspace(t.Context(), "other")
 		failed(t, err, apierror.CodeNotFound)
 		found, err := w.FindKeyspace(t.Context(), "shop")

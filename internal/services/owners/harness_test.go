@@ -1,10 +1,7 @@
 package owners_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,16 +9,16 @@ import (
 
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/internal/repositories"
-	"github.com/viva/rate-limiter/internal/services/audit"
+	"github.com/viva/rate-limiter/internal/repositories/repotest"
 	"github.com/viva/rate-limiter/internal/services/owners"
-	"github.com/viva/rate-limiter/pkg/apierror"
+	"github.com/viva/rate-limiter/pkg/apierror/errtest"
 	"github.com/viva/rate-limiter/pkg/apikey"
 )
 
 // world is the service over a real database, with a clock that stands still.
 type world struct {
 	*owners.Service
-	changes *changes
+	changes *repotest.Changes
 	keys    repositories.Keys
 	plans   repositories.Plans
 	spaces  repositories.Keyspaces
@@ -32,45 +29,16 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{now: time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return w.now }
-	db, err := repositories.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "viva.db"), repositories.Options{Clock: clock})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	require.NoError(t, db.Migrate(t.Context()))
+	db := repotest.OpenSQLite(t, clock)
 	w.keys, w.plans, w.spaces = repositories.NewKeys(db), repositories.NewPlans(db), repositories.NewKeyspaces(db)
-	w.changes = &changes{db: db, audit: audit.New(repositories.NewAudit(db), clock)}
+	w.changes = repotest.NewChanges(db, clock)
 	store := repositories.NewOwners(db)
 	w.Service = owners.New(store, store, w.plans, w.changes, "free", clock)
 	return w
 }
 
-// changes records in the database, or fails to, and tells what it was told of.
-type changes struct {
-	db    *repositories.DB
-	audit *audit.Service
-	fail  bool
-	made  []models.Change
-}
-
-var errRecord = errors.New("not recorded")
-
-func (c *changes) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
-	return c.db.InTx(ctx, fn)
-}
-
-func (c *changes) Record(ctx context.Context, list ...models.Change) error {
-	if c.fail {
-		return errRecord
-	}
-	c.made = append(c.made, list...)
-	return c.audit.Record(ctx, list...)
-}
-
 // during gives the changes that fn made.
-func (w *world) during(fn func()) []models.Change {
-	w.changes.made = nil
-	fn()
-	return w.changes.made
-}
+func (w *world) during(fn func()) []models.Change { return w.changes.During(fn) }
 
 func (w *world) create(t testing.TB, n owners.NewOwner) owners.View {
 	t.Helper()
@@ -113,22 +81,8 @@ func (w *world) key(t testing.TB, owner models.OwnerID) models.KeyID {
 	return key.ID
 }
 
-func failed(t testing.TB, err error, code apierror.Code) *apierror.Error {
-	t.Helper()
-	require.ErrorIs(t, err, code)
-	known, ok := apierror.As(err)
-	require.True(t, ok)
-	return known
-}
-
-func badFields(t testing.TB, err error) []string {
-	t.Helper()
-	var names []string
-	for _, f := range failed(t, err, apierror.CodeValidationFailed).Fields {
-		names = append(names, f.Name)
-	}
-	return names
-}
+// Assertions that every service needs.
+var failed, badFields = errtest.Failed, errtest.BadFields
 
 func state(t testing.TB, v any) map[string]any {
 	t.Helper()

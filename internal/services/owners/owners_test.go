@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/viva/rate-limiter/internal/models"
+	"github.com/viva/rate-limiter/internal/repositories/repotest"
 	"github.com/viva/rate-limiter/internal/services/owners"
 	"github.com/viva/rate-limiter/pkg/apierror"
 )
@@ -246,12 +247,12 @@ func TestListOfOwners(t *testing.T) {
 func TestNothingIsChangedThatIsNotRecorded(t *testing.T) {
 	w := newWorld(t)
 	before := w.create(t, owners.NewOwner{ExternalID: "cust_42"})
-	w.changes.fail = true
+	w.changes.Fail = true
 	_, err := w.Create(t.Context(), owners.NewOwner{ExternalID: "other"})
-	require.ErrorIs(t, err, errRecord)
+	require.ErrorIs(t, err, repotest.ErrRecord)
 	_, err = w.Update(t.Context(), "cust_42", 0, owners.Patch{Name: ptr("x")})
-	require.ErrorIs(t, err, errRecord)
-	require.ErrorIs(t, w.Delete(t.Context(), "cust_42"), errRecord)
+	require.ErrorIs(t, err, repotest.ErrRecord)
+	require.ErrorIs(t, w.Delete(t.Context(), "cust_42"), repotest.ErrRecord)
 	require.Equal(t, before, w.find(t, "cust_42"))
 	_, err = w.Find(t.Context(), "other")
 	failed(t, err, apierror.CodeNotFound)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/viva/rate-limiter/internal/models"
+	"github.com/viva/rate-limiter/internal/repositories/repotest"
 	"github.com/viva/rate-limiter/internal/services/plans"
 	"github.com/viva/rate-limiter/pkg/apierror"
 	"github.com/viva/rate-limiter/pkg/ratelimit"
@@ -217,7 +218,7 @@ func TestDeletingAPlanThatNobodyIsOn(t *testing.T) {
 func TestNothingIsChangedThatIsNotRecorded(t *testing.T) {
 	w := newWorld(t)
 	before := w.create(t, "gold", perMinute(10))
-	w.changes.fail = true
+	w.changes.Fail = true
 	attempts := []func() error{
 		func() error { _, err := w.Create(t.Context(), plans.NewPlan{Name: "silver"}); return err },
 		func() error { _, err := w.Update(t.Context(), "gold", 0, plans.Patch{Name: ptr("silver")}); return err },
@@ -225,7 +226,7 @@ func TestNothingIsChangedThatIsNotRecorded(t *testing.T) {
 		func() error { return w.Delete(t.Context(), "gold") },
 	}
 	for _, attempt := range attempts {
-		require.ErrorIs(t, attempt(), errRecord)
+		require.ErrorIs(t, attempt(), repotest.ErrRecord)
 		require.Equal(t, before, w.find(t, "gold"))
 		_, err := w.Find(t.Context(), "silver")
 		failed(t, err, apierror.CodeNotFound)

@@ -13,6 +13,7 @@ import (
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/internal/services/validation"
 	"github.com/viva/rate-limiter/pkg/apierror"
+	"github.com/viva/rate-limiter/pkg/apierror/errtest"
 	"github.com/viva/rate-limiter/pkg/apikey"
 	"github.com/viva/rate-limiter/pkg/ratelimit"
 )
@@ -128,22 +129,8 @@ func monthly(limit int64, overage models.Overage) models.Rule {
 	return models.Rule{Name: "monthly", Limit: limit, Period: models.PeriodMonth, Overage: overage}
 }
 
-func failed(t testing.TB, err error, code apierror.Code) *apierror.Error {
-	t.Helper()
-	require.ErrorIs(t, err, code)
-	known, ok := apierror.As(err)
-	require.True(t, ok)
-	return known
-}
-
-func badFields(t testing.TB, err error) []string {
-	t.Helper()
-	var names []string
-	for _, f := range failed(t, err, apierror.CodeValidationFailed).Fields {
-		names = append(names, f.Name)
-	}
-	return names
-}
+// Assertions that every service needs.
+var failed, badFields = errtest.Failed, errtest.BadFields
 
 func TestRefusalsBeforeTheLimits(t *testing.T) {
 	past, future := -time.Second, time.Second
