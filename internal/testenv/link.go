@@ -56,18 +56,26 @@ func (l *link) forward(to, from net.Conn) {
 	writer.Go(func() { l.deliver(to, way) })
 	defer writer.Wait()
 	defer close(way)
+	var held bool
 	for {
 		buffer := make([]byte, 32<<10)
 		n, err := from.Read(buffer)
 		delay, black := l.proxy.faults()
-		if n > 0 && !black {
+		var ends bool
+		bytes := buffer[:n]
+		if n > 0 && !held {
+			fault := l.proxy.strike(from == l.client)
+			bytes, ends = fault.kept(bytes)
+			held = fault == HoldReply
+		}
+		if len(bytes) > 0 && !black && !held {
 			select {
-			case way <- parcel{buffer[:n], time.Now().Add(delay)}:
+			case way <- parcel{bytes, time.Now().Add(delay)}:
 			case <-l.done:
 				return
 			}
 		}
-		if err != nil {
+		if err != nil || ends {
 			return
 		}
 	}

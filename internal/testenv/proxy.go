@@ -23,6 +23,7 @@ type Proxy struct {
 	links    map[*link]struct{}
 	delay    time.Duration
 	black    bool
+	strikes  strikes
 }
 
 // StartProxy puts a proxy in front of target, a host:port or a URL with one, until the test ends.
@@ -75,15 +76,15 @@ func (p *Proxy) Delay(d time.Duration) {
 	p.delay = d
 }
 
-// Restore ends every fault. Connections that were swallowed are dropped, since their streams have holes.
+// Restore ends every fault. Connections that were swallowed or fell silent are dropped, since their streams have holes.
 func (p *Proxy) Restore() {
 	p.tb.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.black {
+	if p.black || p.strikes.fault == HoldReply {
 		p.drop()
 	}
-	p.black, p.delay = false, 0
+	p.black, p.delay, p.strikes = false, 0, strikes{}
 	if p.listener == nil {
 		if err := p.listen(); err != nil {
 			p.tb.Errorf("testenv: %v", err)

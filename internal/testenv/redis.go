@@ -29,11 +29,25 @@ func findRedis() (*process, error) {
 	return server, nil
 }
 
+// startRedis starts a server of the machine's newest program. The flags are set over the usual ones.
 func startRedis(flags ...string) (*process, error) {
 	program, err := newest("redis-server", 7)
 	if err != nil {
 		return nil, err
 	}
+	return startRedisOf(program, flags...)
+}
+
+func startRedisOf(program string, flags ...string) (*process, error) {
+	p, err := prepareRedis()
+	if err != nil {
+		return nil, err
+	}
+	return p.launchRedis(program, flags...)
+}
+
+// prepareRedis makes the port and the folder of a server that does not run yet.
+func prepareRedis() (*process, error) {
 	port, err := reservePort()
 	if err != nil {
 		return nil, err
@@ -42,10 +56,20 @@ func startRedis(flags ...string) (*process, error) {
 	if err := p.guard("redis"); err != nil {
 		return nil, errors.Join(err, port.release())
 	}
-	flags = append(flags, "--bind", "127.0.0.1", "--port", strconv.Itoa(port.number), "--dir", p.folder,
-		"--save", "", "--maxmemory-policy", "noeviction")
-	p.command = func() *exec.Cmd { return exec.Command(program, flags...) }
 	p.ready = p.redisReady
+	return p, nil
+}
+
+func (p *process) launchRedis(program string, flags ...string) (*process, error) {
+	usual := []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(p.port.number), "--dir", p.folder,
+		"--save", "", "--maxmemory-policy", "noeviction"}
+	flags = append(usual, flags...)
+	return p.launch(func() *exec.Cmd { return exec.Command(program, flags...) })
+}
+
+// launch starts a prepared server for the first time, or takes away what was prepared.
+func (p *process) launch(command func() *exec.Cmd) (*process, error) {
+	p.command = command
 	if err := p.start(); err != nil {
 		return nil, errors.Join(err, p.remove())
 	}

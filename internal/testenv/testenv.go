@@ -3,8 +3,10 @@
 //
 // [Postgres] and [Redis] share one server per test process, started when first asked for; every test gets a database
 // of its own on it. [PostgresServer] and [RedisServer] start a server for one test alone, which may kill it, stop it
-// and start it again. Servers listen on free loopback ports and keep everything they write in a temporary folder.
-// A watchdog ends them and removes the folder when the test process is gone, however it ended.
+// and start it again. [RedisCluster], [RedisSentinel] and [RedisTLS] start Redis in its other forms, and
+// [RedisPrograms] names all that speak its protocol here. Servers listen on free loopback ports and keep everything
+// they write in a temporary folder. A watchdog ends them and removes the folder when the test process is gone, however
+// it ended.
 //
 // It stands outside the floors: it imports nothing of this module, and only tests import it (an architecture test
 // holds both).
@@ -82,10 +84,34 @@ func PostgresServer(tb testing.TB) *Server {
 	return own(tb, process, err)
 }
 
+var persistent = []string{"--appendonly", "yes", "--appendfsync", "no"}
+
 // RedisServer starts a Redis server for this test alone. It keeps what it acknowledged across Kill and Start.
 func RedisServer(tb testing.TB) *Server {
 	tb.Helper()
-	process, err := startRedis("--appendonly", "yes", "--appendfsync", "no")
+	process, err := startRedis(persistent...)
+	return own(tb, process, err)
+}
+
+// RedisPrograms are the servers on this machine that speak the protocol, of a version we serve: redis-server always,
+// and valkey-server where it is in PATH.
+func RedisPrograms(tb testing.TB) []string {
+	tb.Helper()
+	program, err := newest("redis-server", 7)
+	if err != nil {
+		tb.Fatalf("testenv: %v", err)
+	}
+	programs := []string{program}
+	if valkey, err := newest("valkey-server", 7); err == nil {
+		programs = append(programs, valkey)
+	}
+	return programs
+}
+
+// RedisServerOf is [RedisServer] with one of the [RedisPrograms].
+func RedisServerOf(tb testing.TB, program string) *Server {
+	tb.Helper()
+	process, err := startRedisOf(program, persistent...)
 	return own(tb, process, err)
 }
 

@@ -34,7 +34,8 @@ const (
 			{"id":"s0","mask":"…a1b2","imported":true,"expires_at":"2027-03-01T12:00:00Z","created_at":"2026-02-01T12:00:00Z"}],
 		"expires_at":"2027-03-01T12:00:00Z","revoked_at":null,"suspended_until":null,"suspend_reason":"abuse",
 		"allowed_ips":["10.0.0.0/8"],"permissions":["read"],"methods":[],"endpoints":[],
-		"rules":[{"name":"per-minute","limit":60,"window":"1m","algorithm":"sliding_window","scope":"key"}],
+		"rules":[{"name":"per-minute","limit":60,"window":"1m","algorithm":"sliding_window","scope":"key"},
+			{"name":"bucket","limit":10,"window":"1s","algorithm":"gcra","burst":20,"scope":"key"}],
 		"tags":["eu"],"metadata":{"region":"eu"},"created_at":"2026-03-01T12:00:00.000001Z","updated_at":"2026-03-01T12:00:00Z"}`
 	ownerJSON = `{"id":"o","external_id":null,"name":"Acme","email":"","plan":"pro","plan_version":2,"implicit":true,"rules":[],
 		"time_zone":"UTC","anchor_day":1,"metadata":{},"archived_at":null,"created_at":"2026-03-01T12:00:00Z","updated_at":"2026-03-01T12:00:00Z"}`
@@ -47,6 +48,7 @@ const (
 	answerJSON = `{"allowed":false,"code":"rate_limited","request_id":"r","degraded":false,"replayed":true,"retry_after_ms":1200,
 		"key":{"id":"k","name":"Checkout","keyspace":"default","owner":"cust_42","plan":"pro","environment":"live","permissions":["read"],"metadata":{"region":"eu"}},
 		"limits":[{"name":"per-minute","limit":100,"remaining":0,"reset_after_ms":1200,"retry_after_ms":1200},
+			{"name":"bucket","limit":10,"burst":20,"remaining":19,"reset_after_ms":100},
 			{"name":"trial","limit":1,"remaining":0,"reset_after_ms":5,"shadow":true,"would_deny":true}],
 		"headers":{"Retry-After":"2"}}`
 )

@@ -82,7 +82,8 @@ type CheckedKey struct {
 // CheckedLimit is what one rule said. Durations are in milliseconds.
 type CheckedLimit struct {
 	Name         string `json:"name"`
-	Limit        int64  `json:"limit"`
+	Limit        int64  `json:"limit"`                   // units in a window or period
+	Burst        int64  `json:"burst,omitzero"`          // units at once; 0 unless the algorithm is GCRA
 	Remaining    int64  `json:"remaining"`               // units that could be spent now
 	ResetAfterMS int64  `json:"reset_after_ms"`          // until there is more to spend
 	RetryAfterMS int64  `json:"retry_after_ms,omitzero"` // until it would admit the same call; 0 unless it refused

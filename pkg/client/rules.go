@@ -17,6 +17,9 @@ type Rule struct {
 	Period Period        `json:"period,omitzero"`
 	// Algorithm is sliding_window unless said otherwise; quotas are fixed.
 	Algorithm Algorithm `json:"algorithm,omitzero"`
+	// Burst is how many units a GCRA rule admits at once, where Limit and Window
+	// are the rate at which they come back; Limit unless said otherwise.
+	Burst int64 `json:"burst,omitzero"`
 	// Scope says whose calls are counted together. Rules of a key count the
 	// key; those of owners and plans count by owner unless said otherwise.
 	Scope Scope `json:"scope,omitzero"`
@@ -45,6 +48,8 @@ type Algorithm string
 const (
 	SlidingWindow Algorithm = "sliding_window"
 	FixedWindow   Algorithm = "fixed_window"
+	GCRA          Algorithm = "gcra"        // a steady rate with a burst: a token bucket
+	SlidingLog    Algorithm = "sliding_log" // exact in every trailing window; Limit is at most 10,000
 )
 
 // Scope says whose calls a rule counts together.

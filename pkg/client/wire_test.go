@@ -338,6 +338,8 @@ func TestRuleIsReadBackAsItWasWritten(t *testing.T) {
 	for _, rule := range []client.Rule{
 		{Name: "a", Limit: 1, Window: 100 * time.Millisecond},
 		{Name: "a", Limit: 1<<53 - 1, Window: 36*time.Hour + 3*time.Second, Algorithm: client.FixedWindow, Scope: client.ScopeOwner},
+		{Name: "a", Limit: 1, Window: time.Second, Algorithm: client.GCRA, Burst: 1 << 32},
+		{Name: "a", Limit: 10_000, Window: time.Hour, Algorithm: client.SlidingLog},
 		{Name: "a", Limit: 1, Period: client.Day, Overage: client.Block, Methods: []string{"GET"}, Endpoints: []string{"/**"}, Shadow: true},
 	} {
 		data, err := json.Marshal(rule)

@@ -26,15 +26,33 @@
 // Memory keeps its counters in this process; package redisstore shares them
 // between processes. Package storetest holds the contract that both keep.
 //
+// # Which algorithm
+//
+//	              memory            worst trailing window     a burst may be
+//	SlidingWindow constant          2 · limit − 1             limit
+//	GCRA          constant          burst + limit             Burst
+//	FixedWindow   constant          2 · limit                 limit
+//	SlidingLog    16 bytes a call   limit                     limit
+//
+// SlidingWindow is the default and right for most: it cannot be played at the
+// edges of windows as a fixed one can, and forgives no more than a little.
+// GCRA smooths traffic and sizes bursts apart from the rate. FixedWindow, with
+// a Calendar, is what a quota on an invoice means. SlidingLog is for small
+// limits that must hold in every trailing window, such as five attempts to log
+// in.
+//
 // # Time
 //
 // The store's clock decides, and Decision.At is the instant it decided at. Time
 // is counted in ticks: a microsecond for windows up to an hour, a millisecond
 // for longer ones and for calendars. Windows are aligned to the Unix epoch.
 //
-// If the clock is behind the latest spending from a counter by up to one
-// window, it is taken to stand still there. If it is further behind, what was
-// counted is moved to the window the clock is in. Neither grants anything twice.
+// If the clock is behind the latest spending from a counter by up to one window,
+// it is taken to stand still there. If it is further behind, what was counted is
+// moved to where the clock is. Neither grants anything twice.
+//
+// All arithmetic is in integers, below 2^53 wherever it is done in Lua, whose
+// numbers are doubles: every store gives the same answers to the bit.
 //
 // # SlidingWindow
 //
@@ -60,8 +78,20 @@
 // the previous bucket to be spread evenly; where it is not, a trailing window of
 // length W can hold up to 2 · limit − 1 units: all of limit in the last tick of
 // one window, and the rest one by one through the next. In the same way it may
-// refuse what an exact log would admit. Steady traffic sees neither. Memory: one
-// counter of constant size, whatever the limit.
+// refuse what an exact log would admit. Measured beside such a log, with a limit
+// of 100 a minute and 30,000 calls, as parts of all calls:
+//
+//	traffic                    admitted   by the log   most in a trailing window
+//	steady, half the limit     100 %      100 %        50
+//	steady, twice the limit    49.5 %     50.0 %       100
+//	Poisson, half the limit    100 %      100 %        77
+//	Poisson, 0.95 of it        96.5 %     95.4 %       112
+//	Poisson, twice the limit   49.5 %     49.7 %       103
+//	bursts, half the limit     76.3 %     73.2 %       162
+//	80 each full minute        63.8 %     99.5 %       83
+//	timed against it           66.7 %     33.7 %       199
+//
+// Memory: one counter of constant size, whatever the limit.
 //
 // # FixedWindow
 //
@@ -71,11 +101,42 @@
 // Calendar the windows are periods given by the caller, of any length, in any
 // time zone.
 //
+// # GCRA
+//
+// The generic cell rate algorithm, which ATM networks policed traffic with (ITU-T
+// I.371, annex A), in its form as a leaky bucket that is a meter: a token bucket
+// seen from the other side. The level falls by limit units a window, steadily,
+// and a call adds its cost to it if the sum is at most the burst:
+//
+//	level(t + e) = max(0, level(t) − e · limit / W)
+//	admitted if    level + cost ≤ burst
+//	first after    ⌈(level + cost − burst) · W / limit⌉ ticks
+//
+// The level is kept as a whole number of units and a fraction with the
+// denominator W. Nothing is rounded, so nothing drifts: a limit of 7 a second
+// admits a steady caller 7,000,000 times in a million seconds.
+//
+// In any span of t it admits at most burst + limit · t / W units, never less
+// than the rate, and all of an empty bucket's burst at once. Memory: constant.
+//
+// # SlidingLog
+//
+// Every spending is remembered with its tick, and counts at the tick t if it was
+// made after t − W:
+//
+//	used = Σ of what was spent in (t − W, t]
+//
+// Cost is admitted if used ≤ limit − cost; first when enough of the oldest has
+// left the window. No trailing window ever holds more than limit. It costs 16
+// bytes a tick in which something was spent, so limit is at most MaxLogLimit;
+// each spending is stored with the running sum, which makes a look at a log of n
+// marks O(log n).
+//
 // # Changes
 //
 // A counter is identified by Group, Scope, ID, Name, Algorithm, and Window or
-// the Calendar's Name. A new Limit applies to what is counted already. A new
-// window or algorithm starts another counter.
+// the Calendar's Name. A new Limit or Burst applies at once, to what is counted
+// already. A new window or algorithm starts another counter.
 //
 // # Shadow rules, looks, repeats, refunds
 //
@@ -93,10 +154,20 @@
 // An allowed call that is not made, or turns out cheaper, is given back with
 // Refund and the decision's Receipt, once, as far as it still counts.
 //
+// Each algorithm says what a refund undoes by the window that Result.Start
+// names: a bucket of it, for SlidingWindow; the time since the level was last
+// zero, for GCRA, but no longer than a full one drains; the one tick, for
+// SlidingLog. A window that counts no longer gives nothing back.
+//
 // # What it costs
 //
-// A Take on Memory holds one lock of 256 and touches one map entry per rule; it
-// allocates nothing but for new counters and requests with an ID, and a refusal
-// costs no more than an admission. An entry takes 85 to 135 bytes. On redisstore
-// a Take is one round trip and one script, whatever the number of rules.
+// A Take on Memory holds one lock of 512 and touches one or two cache lines for
+// each rule. It allocates nothing in the steady state; a refusal costs less than
+// an admission. A counter takes 72 to 88 bytes, whatever its limit, and the
+// garbage collector does not look at it; a log its marks as well. Counters that
+// no longer count are dropped, a few with each new one. A table grows in steps:
+// no Take waits for more than a fraction of a millisecond of it.
+//
+// On redisstore a Take is one script, whatever the number of rules, and takes
+// that are made at the same time share round trips.
 package ratelimit

@@ -3,8 +3,8 @@ package ratelimit
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,23 +12,23 @@ import (
 )
 
 // Memory is a Store in this process. Its counters are spread over shards by
-// group; a Take holds one lock once, and allocates nothing unless its request
-// has an ID. What no longer counts is dropped as new counters come: nothing
-// runs in the background.
+// group; a Take holds one lock once. It allocates nothing, but for counters it
+// did not have, logs that grow, and requests that have an ID. What no longer
+// counts is dropped as new counters come: nothing runs in the background.
 type Memory struct {
-	clock   func() time.Time
+	clock   func() time.Time // nil for the wall clock
+	wall    *wallClock
 	limit   int64
-	seeds   [2]maphash.Seed
-	entries atomic.Int64 // in all shards
-	next    atomic.Uint32
-	shards  [256]shard
+	entries atomic.Int64  // in all shards
+	next    atomic.Uint32 // shard to look for room in
+	shards  [512]shard
 }
 
 // Option changes what NewMemory makes.
 type Option func(*Memory)
 
 // WithClock makes the store read the time from clock, which must be safe for
-// concurrent use. The default is time.Now.
+// concurrent use. The default is the time of day.
 func WithClock(clock func() time.Time) Option {
 	return func(m *Memory) { m.clock = clock }
 }
@@ -43,15 +43,24 @@ func WithMaxEntries(n int) Option {
 
 // NewMemory returns an empty store.
 func NewMemory(options ...Option) *Memory {
-	m := &Memory{clock: time.Now, limit: 10_000_000, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+	m := &Memory{wall: newWallClock(), limit: 10_000_000}
 	for _, option := range options {
 		option(m)
 	}
 	for i := range m.shards {
-		m.shards[i].init()
+		m.shards[i].nonce = rand.Uint64()
 	}
 	return m
 }
+
+func (m *Memory) now() int64 {
+	if m.clock != nil {
+		return counter.Micros(m.clock())
+	}
+	return m.wall.micros()
+}
+
+var stepPool = sync.Pool{New: func() any { return new([MaxRules]step) }}
 
 // Take decides req; see Store.
 func (m *Memory) Take(ctx context.Context, req *Request, dec *Decision) error {
@@ -62,71 +71,43 @@ func (m *Memory) Take(ctx context.Context, req *Request, dec *Decision) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	var buffer [256]byte
-	group := counter.AppendString(buffer[:0], req.Group)
+	// Steps of a few rules fit on the stack, at the cost of clearing them.
+	switch n := len(req.Rules); {
+	case n <= 1:
+		var steps [1]step
+		return m.prepare(req, dec, steps[:n])
+	case n <= 4:
+		var steps [4]step
+		return m.prepare(req, dec, steps[:n])
+	default:
+		steps := stepPool.Get().(*[MaxRules]step)
+		defer stepPool.Put(steps)
+		return m.prepare(req, dec, steps[:n])
+	}
+}
+
+// prepare does what needs no lock, and then takes.
+func (m *Memory) prepare(req *Request, dec *Decision, steps []step) error {
+	group := hashGroup(req.Group)
+	t := take{req: req, dec: dec, steps: steps}
+	if req.ID != "" {
+		t.id = hashKept(req.ID).in(group)
+	}
+	for i := range steps {
+		steps[i].about(&req.Rules[i], group)
+	}
 	s := m.shard(group)
-	now, err := m.take(s, group, req, dec)
+	now, err := s.take(m, &t)
 	if errors.Is(err, ErrFull) && m.reclaim(len(req.Rules)+1, now) {
-		_, err = m.take(s, group, req, dec)
+		_, err = s.take(m, &t)
 	}
 	return err
 }
 
-// take decides req in its shard and returns the instant it did. Everything is
-// read and decided, and room found, before the first write.
-func (m *Memory) take(s *shard, group []byte, req *Request, dec *Decision) (now int64, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now = counter.Micros(m.clock())
-	s.sweepIfDoubled(m, now)
-
-	var id entryID
-	var stale *kept
-	if req.ID != "" {
-		id = m.id(counter.AppendString(group, req.ID))
-		if stale = s.kept[id]; stale.counts(now) {
-			return now, stale.replay(req, dec)
-		}
-	}
-	steps, missing, err := s.read(m, group, req, now)
-	if err != nil {
-		return now, err
-	}
-	allowed := admit(req, steps)
-	if !allowed || req.Cost == 0 {
-		missing = 0
-	}
-	if req.ID != "" && stale == nil {
-		missing++
-	}
-	if missing > 0 && !m.reserve(missing) {
-		return now, ErrFull
-	}
-
-	dec.Allowed, dec.At = allowed, time.UnixMicro(now)
-	dec.Cost, dec.Nonce = req.Cost, rand.Uint64()
-	for i := range steps {
-		step := &steps[i]
-		if allowed && step.fits && req.Cost > 0 {
-			step.state = step.state.Spend(req.Cost)
-			s.counters[step.id] = entry{step.state, step.rule.Forget(step.state)}
-		}
-		dec.Results = append(dec.Results, step.result(&req.Rules[i], now, req.Cost))
-	}
-	if req.ID != "" {
-		s.kept[id] = keep(req, dec, now)
-	}
-	return now, nil
-}
-
-// admit tells whether every enforced rule has room.
-func admit(req *Request, steps []step) bool {
-	for i := range steps {
-		if !steps[i].fits && !req.Rules[i].Shadow {
-			return false
-		}
-	}
-	return true
+// about makes the step about the rule's counter in the group.
+func (st *step) about(rule *Rule, group entryID) {
+	st.id = rule.hash().in(group)
+	rule.ticks(&st.rule)
 }
 
 // Refund gives back units; see Store.
@@ -137,11 +118,12 @@ func (m *Memory) Refund(ctx context.Context, receipt Receipt, units int64) error
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	group := counter.AppendString(nil, receipt.Group)
-	s := m.shard(group)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.refund(m, group, &receipt, units, counter.Micros(m.clock()))
+	group := hashGroup(receipt.Group)
+	steps := make([]step, len(receipt.Spent))
+	for i := range steps {
+		steps[i].about(&receipt.Spent[i].Rule, group)
+	}
+	return m.shard(group).refund(m, &receipt, receipt.hash().in(group), steps, units)
 }
 
 // Reset forgets counters; see Store.
@@ -153,29 +135,17 @@ func (m *Memory) Reset(ctx context.Context, group string, rules []Rule) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	prefix := counter.AppendString(nil, group)
-	s := m.shard(prefix)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before := len(s.counters)
+	hash := hashGroup(group)
+	ids := make([]entryID, len(rules))
 	for i := range rules {
-		rule := rules[i].ticks()
-		delete(s.counters, m.id(rules[i].appendIdentity(&rule, prefix)))
+		ids[i] = rules[i].hash().in(hash)
 	}
-	m.entries.Add(int64(len(s.counters) - before))
+	m.shard(hash).reset(m, ids)
 	return nil
 }
 
-// entryID identifies a counter, kept decision or refund by two independent
-// hashes: with 2^27 of them the odds of one collision are below 2^-74.
-type entryID [2]uint64
-
-func (m *Memory) id(identity []byte) entryID {
-	return entryID{maphash.Bytes(m.seeds[0], identity), maphash.Bytes(m.seeds[1], identity)}
-}
-
-func (m *Memory) shard(group []byte) *shard {
-	return &m.shards[maphash.Bytes(m.seeds[0], group)%uint64(len(m.shards))]
+func (m *Memory) shard(group entryID) *shard {
+	return &m.shards[group[1]%uint64(len(m.shards))]
 }
 
 // reserve makes place for n entries, if there is any.
@@ -187,37 +157,16 @@ func (m *Memory) reserve(n int64) bool {
 	return false
 }
 
-// reclaim drops what no longer counts from one shard after another until there
-// is room for n entries, or it has looked at enough for one call.
+// reclaim looks in one shard after another for entries that no longer count
+// until it has dropped n, or has looked at enough for one call.
 func (m *Memory) reclaim(n int, now int64) bool {
 	var freed, looked int
 	for range m.shards {
-		f, l := m.shards[m.next.Add(1)%uint32(len(m.shards))].sweep(m, now)
+		f, l := m.shards[m.next.Add(1)%uint32(len(m.shards))].reclaim(m, now, maxLooked-looked)
 		freed, looked = freed+f, looked+l
 		if freed >= n || looked >= maxLooked {
 			break
 		}
 	}
 	return freed > 0
-}
-
-// ticks returns the rule in ticks.
-func (r *Rule) ticks() counter.Rule {
-	switch {
-	case r.Calendar != nil:
-		c := r.Calendar
-		return counter.NewCalendar(r.Limit, c.Previous.Start, c.Current.Start, c.Next.Start, c.Next.End)
-	case r.Algorithm == FixedWindow:
-		return counter.NewFixed(r.Limit, r.Window)
-	default:
-		return counter.NewSliding(r.Limit, r.Window)
-	}
-}
-
-func (r *Rule) appendIdentity(ticks *counter.Rule, b []byte) []byte {
-	var calendar string
-	if r.Calendar != nil {
-		calendar = r.Calendar.Name
-	}
-	return ticks.AppendIdentity(b, r.Scope, r.ID, r.Name, calendar)
 }

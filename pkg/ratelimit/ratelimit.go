@@ -35,11 +35,13 @@ type Store interface {
 const (
 	MaxRules        = 64        // rules of one request
 	MaxCost         = 1<<53 - 1 // units of one request
-	MaxSlidingLimit = 1 << 32   // Limit of a SlidingWindow rule
+	MaxSlidingLimit = 1 << 32   // Limit of a SlidingWindow or GCRA rule, and Burst
 	MaxFixedLimit   = 1<<53 - 1 // Limit of a FixedWindow rule
+	MaxLogLimit     = 10_000    // Limit of a SlidingLog rule
 	MinWindow       = 100 * time.Millisecond
-	MaxSliding      = 31 * 24 * time.Hour  // Window of a SlidingWindow rule
+	MaxSliding      = 31 * 24 * time.Hour  // Window of every rule but a FixedWindow
 	MaxFixed        = 366 * 24 * time.Hour // Window or calendar period of a FixedWindow rule
+	MaxDrain        = 366 * 24 * time.Hour // time in which a full GCRA bucket drains: Window · Burst / Limit
 )
 
 // Replay is how long a decision is kept under its Request.ID.
@@ -58,9 +60,16 @@ const (
 	SlidingWindow Algorithm = iota
 	// FixedWindow counts from zero in each window, or calendar period.
 	FixedWindow
+	// GCRA drains at a steady rate of Limit units a Window, and takes up to
+	// Burst units at once: a token bucket.
+	GCRA
+	// SlidingLog remembers each spending: exact in every trailing window.
+	SlidingLog
 )
 
-var algorithms = [...]string{SlidingWindow: "sliding_window", FixedWindow: "fixed_window"}
+var algorithms = [...]string{
+	SlidingWindow: "sliding_window", FixedWindow: "fixed_window", GCRA: "gcra", SlidingLog: "sliding_log",
+}
 
 // String returns the name that ParseAlgorithm reads.
 func (a Algorithm) String() string {
@@ -70,8 +79,8 @@ func (a Algorithm) String() string {
 	return fmt.Sprintf("Algorithm(%d)", uint8(a))
 }
 
-// ParseAlgorithm returns the algorithm of that name: "sliding_window" or
-// "fixed_window". Its error is ErrInvalid.
+// ParseAlgorithm returns the algorithm of that name: "sliding_window",
+// "fixed_window", "gcra" or "sliding_log". Its error is ErrInvalid.
 func ParseAlgorithm(name string) (Algorithm, error) {
 	for a, n := range algorithms {
 		if n == name {
@@ -118,16 +127,19 @@ type Calendar struct {
 // Rule is one limit on a Request.
 //
 // Scope, ID, Name, Algorithm and Window (or the calendar's Name) are the
-// identity of the rule's counter within its group. Another Limit or Shadow
-// keeps the count; another Window or Algorithm is another counter.
+// identity of the rule's counter within its group. Another Limit, Burst or
+// Shadow keeps the count; another Window or Algorithm is another counter.
 type Rule struct {
 	Scope, ID string        // whose limit it is, such as "key" and the key's id
 	Name      string        // such as "per-minute"
 	Algorithm Algorithm     //
 	Limit     int64         // units in a window, at least 1
+	Burst     int64         // GCRA only: units at once, at least 1; zero means Limit
 	Window    time.Duration // in whole ticks: 1 µs up to an hour, 1 ms above; zero with a Calendar
 	Calendar  *Calendar     // FixedWindow only: quotas per day or month
 	Shadow    bool          // counts and reports, never refuses
+
+	prepared *identity
 }
 
 // Request asks whether Cost units may be spent from every rule's counter: from
@@ -162,7 +174,9 @@ type Result struct {
 	// Remaining is how many units could be spent now, after this decision.
 	Remaining int64
 
-	// Start is the start of the window or period in which this call counts.
+	// Start is the start of the window or period in which this call counts. A
+	// GCRA counts from when its bucket was last empty, a SlidingLog from the
+	// call itself.
 	Start time.Time
 
 	// ResetAfter is the time until Remaining grows, without other traffic. It

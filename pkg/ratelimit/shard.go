@@ -1,151 +1,217 @@
 package ratelimit
 
 import (
-	"encoding/binary"
-	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/viva/rate-limiter/pkg/ratelimit/internal/counter"
 )
 
-// A shard holds the groups that hash to it. The map of counters has no
-// pointers, so the garbage collector does not look into it.
+// A shard holds the groups that hash to it.
 type shard struct {
-	mu       sync.Mutex
-	counters map[entryID]entry
-	kept     map[entryID]*kept
-	refunded map[entryID]int64 // until which instant the refund matters
-	steps    []step            // reused by each take
-	sweepAt  int               // entries
-	swept    int64             // instant
-	_        [64]byte          // no cache line shared with the next lock
+	// What every take needs fills one cache line.
+	mu    sync.Mutex
+	nonce uint64 // of the latest decision
+	due   int    // entries added since the last take looked
+	table table
+
+	sweep  sweep
+	blocks blocks
+	_      [64]byte // no cache line shared with the next shard
 }
 
-type entry struct {
-	state  counter.State
-	forget int64
+// A take is a request on its way through its shard.
+type take struct {
+	req   *Request
+	dec   *Decision
+	id    entryID // of the kept decision, if the request has an ID
+	steps []step  // one per rule
 }
 
-// A step is one rule on its way through a take.
+// A step is one rule on its way through a take or a refund.
 type step struct {
 	id    entryID
 	rule  counter.Rule
-	state counter.State
+	entry *entry
+	state counter.State // of a counter that is not a log
+	used  int64
+	log   *counter.Log
+	mark  counter.LogState
+	start int64 // of the window that a refund is for, in ticks
 	fits  bool
 }
 
-const (
-	minSweep   = 1024                                             // entries of a shard not worth a sweep
-	maxLooked  = 4096                                             // entries that one take in a full store looks at for room
-	sweepEvery = int64(100 * time.Millisecond / time.Microsecond) // how often a full store looks at the same shard again
-)
-
-func (s *shard) init() {
-	s.counters = make(map[entryID]entry)
-	s.kept = make(map[entryID]*kept)
-	s.refunded = make(map[entryID]int64)
-	s.sweepAt = minSweep
-}
-
-// read finds the counters of a request as they stand now, and says how many of
-// those that would be spent from are not there yet.
-func (s *shard) read(m *Memory, group []byte, req *Request, now int64) (steps []step, missing int64, err error) {
-	steps = s.steps[:0]
-	for i := range req.Rules {
-		rule := req.Rules[i].ticks()
-		st := step{id: m.id(req.Rules[i].appendIdentity(&rule, group)), rule: rule}
-		known, found := s.counters[st.id]
-		var reached bool
-		if st.state, reached = rule.Advance(known.state, now); !reached {
-			return nil, 0, &InvalidError{i, "Calendar", "must have a period that the store's clock is in"}
-		}
-		st.fits = rule.Fits(st.state, req.Cost)
-		if !found && st.fits {
-			missing++
-		}
-		steps = append(steps, st)
-	}
-	s.steps = steps
-	return steps, missing, nil
-}
-
-func (st *step) result(rule *Rule, now, cost int64) Result {
-	v := st.rule.View(st.state, now, cost, st.fits)
-	return Result{
-		Rule:       rule,
-		Remaining:  v.Remaining,
-		Start:      time.UnixMicro(v.Start),
-		ResetAfter: v.Reset,
-		RetryAfter: v.Retry,
-		Denied:     !st.fits && !rule.Shadow,
-		WouldDeny:  !st.fits && rule.Shadow,
-	}
-}
-
-func (s *shard) refund(m *Memory, group []byte, receipt *Receipt, units, now int64) error {
-	steps := s.steps[:0]
-	var forget int64
-	for i := range receipt.Spent {
-		spent := &receipt.Spent[i]
-		rule := spent.Rule.ticks()
-		st := step{id: m.id(spent.Rule.appendIdentity(&rule, group)), rule: rule}
-		known, found := s.counters[st.id]
-		if !found {
-			continue
-		}
-		var counts bool
-		if st.state, counts = rule.Refund(known.state, now, spent.Start.UnixMicro()/rule.Tick, units); counts {
-			steps = append(steps, st)
-			forget = max(forget, rule.Forget(st.state))
-		}
-	}
-	s.steps = steps
-	if len(steps) == 0 {
-		return nil
-	}
-	mark := binary.LittleEndian.AppendUint64(group, receipt.Nonce)
-	id := m.id(binary.LittleEndian.AppendUint64(mark, uint64(receipt.At.UnixMicro())))
-	if _, done := s.refunded[id]; done {
-		return ErrRefunded
-	}
-	s.refunded[id] = forget
-	m.entries.Add(1)
-	for i := range steps {
-		s.counters[steps[i].id] = entry{steps[i].state, steps[i].rule.Forget(steps[i].state)}
-	}
-	return nil
-}
-
-// sweepIfDoubled drops what no longer counts once the shard has doubled since
-// the last time, so that a sweep costs each new entry the same.
-func (s *shard) sweepIfDoubled(m *Memory, now int64) {
-	if s.size() >= s.sweepAt {
-		s.drop(m, now)
-	}
-}
-
-// sweep is for a full store, where takes come here until there is room: most of
-// them find that it was done a moment ago.
-func (s *shard) sweep(m *Memory, now int64) (freed, looked int) {
+// take decides a request and returns the instant it did. Everything is read and
+// decided, and room found, before the first write.
+func (s *shard) take(m *Memory, t *take) (now int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if since := now - s.swept; since >= 0 && since < sweepEvery {
-		return 0, 0
+	now = m.now()
+	s.tidy(m, now)
+	s.table.room(len(t.steps) + 1)
+
+	var stale *entry
+	if t.req.ID != "" {
+		if stale = s.table.find(&t.id); stale != nil && keeps(stale.a, now) {
+			return now, s.blocks.keptOf(stale.block).replay(t.req, t.dec)
+		}
 	}
-	looked = s.size()
-	s.drop(m, now)
-	return looked - s.size(), looked
+	missing, err := s.read(t, now)
+	if err != nil {
+		return now, err
+	}
+	allowed := t.admit()
+	if !allowed || t.req.Cost == 0 {
+		missing = 0
+	}
+	if t.req.ID != "" && stale == nil {
+		missing++
+	}
+	if missing > 0 && !m.reserve(missing) {
+		return now, ErrFull
+	}
+	s.write(t, allowed, now)
+	if t.req.ID != "" {
+		s.keep(t, stale, now)
+	}
+	return now, nil
 }
 
-func (s *shard) drop(m *Memory, now int64) {
-	before := s.size()
-	maps.DeleteFunc(s.counters, func(_ entryID, e entry) bool { return e.forget <= now })
-	maps.DeleteFunc(s.kept, func(_ entryID, k *kept) bool { return !k.counts(now) })
-	maps.DeleteFunc(s.refunded, func(_ entryID, until int64) bool { return until <= now })
-	after := s.size()
-	s.swept, s.sweepAt = now, max(minSweep, 2*after)
-	m.entries.Add(int64(after - before))
+// read finds the counters of a take as they stand now and tells which have
+// room. It returns how many of those that have are not there yet.
+func (s *shard) read(t *take, now int64) (missing int64, err error) {
+	for i := range t.steps {
+		step := &t.steps[i]
+		if !s.find(step, now) {
+			return 0, outOfReach(i)
+		}
+		step.fits = step.used <= step.rule.Capacity()-t.req.Cost
+		if step.entry == nil && step.fits {
+			missing++
+		}
+	}
+	return missing, nil
 }
 
-func (s *shard) size() int { return len(s.counters) + len(s.kept) + len(s.refunded) }
+var emptyLog counter.Log // which nobody spends from
+
+// find reads the state of a step's counter as it stands now. It reports false
+// if a calendar does not reach now.
+func (s *shard) find(step *step, now int64) (ok bool) {
+	e := s.table.find(&step.id)
+	step.entry = e
+	if step.rule.Kind == counter.SlidingLog {
+		step.log = &emptyLog
+		if e != nil {
+			step.log = s.blocks.log(e.block)
+		}
+		step.rule.AdvanceLog(step.log, &step.mark, now)
+		step.used = step.mark.Used
+		return true
+	}
+	if e == nil {
+		step.state = counter.State{}
+	} else {
+		step.rule.Unpack(&step.state, e.a, e.b, e.c)
+	}
+	ok = step.rule.Advance(&step.state, now)
+	step.used = step.rule.Used(&step.state)
+	return ok
+}
+
+// admit tells whether every enforced rule has room.
+func (t *take) admit() bool {
+	for i := range t.steps {
+		if !t.steps[i].fits && !t.req.Rules[i].Shadow {
+			return false
+		}
+	}
+	return true
+}
+
+// write spends what is admitted and writes the decision.
+func (s *shard) write(t *take, allowed bool, now int64) {
+	s.nonce++
+	dec, cost := t.dec, t.req.Cost
+	dec.Allowed, dec.At, dec.Cost, dec.Nonce = allowed, time.UnixMicro(now), cost, s.nonce
+	dec.Results = slices.Grow(dec.Results, len(t.steps))[:len(t.steps)]
+	for i := range t.steps {
+		step := &t.steps[i]
+		if allowed && step.fits && cost > 0 {
+			s.spend(step, cost)
+		}
+		dec.Results[i].say(&t.req.Rules[i], step.view(now, cost), step.fits)
+	}
+}
+
+// spend spends from the counter that a step has read, which has room.
+func (s *shard) spend(step *step, cost int64) {
+	e := step.entry
+	isLog := step.rule.Kind == counter.SlidingLog
+	if e == nil {
+		e = s.insert(&step.id)
+		if isLog {
+			e.block, step.log = s.blocks.newLog()
+		}
+	}
+	step.used += cost
+	if isLog {
+		step.log.Spend(&step.mark, cost)
+		e.keepUntil(step.rule.ForgetLog(&step.mark))
+		return
+	}
+	step.state.Cur += cost
+	step.save(e)
+}
+
+// save writes the state of a counter that is not a log.
+func (st *step) save(e *entry) {
+	e.a, e.b, e.c = st.rule.Pack(&st.state)
+	e.keepUntil(st.rule.Forget(&st.state))
+}
+
+func (s *shard) insert(id *entryID) *entry {
+	s.due++
+	return s.table.insert(id)
+}
+
+func (st *step) view(now, cost int64) counter.View {
+	if st.rule.Kind == counter.SlidingLog {
+		reset, retry := st.rule.LogMoments(st.log, &st.mark, cost, st.fits)
+		return st.rule.LogView(st.mark.Tick, st.used, reset, retry, now, st.fits)
+	}
+	return st.rule.View(&st.state, st.used, now, cost, st.fits)
+}
+
+// keep keeps the decision of a take, in the entry of one that is stale if there
+// is one.
+func (s *shard) keep(t *take, stale *entry, now int64) {
+	e := stale
+	if e == nil {
+		e = s.insert(&t.id)
+		e.block, _ = s.blocks.newKept()
+	}
+	e.a = now
+	e.keepUntil(now + Replay.Microseconds())
+	s.blocks.keptOf(e.block).fill(t.req, t.dec)
+}
+
+// drop removes an entry and what it has in blocks.
+func (s *shard) drop(m *Memory, e *entry) {
+	s.blocks.free(e.block)
+	id := e.id
+	s.table.remove(&id)
+	m.entries.Add(-1)
+}
+
+// reset forgets counters, all at once.
+func (s *shard) reset(m *Memory, ids []entryID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range ids {
+		if e := s.table.find(&ids[i]); e != nil {
+			s.drop(m, e)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"fmt"
+	"math/bits"
 	"time"
 
 	"github.com/viva/rate-limiter/pkg/ratelimit/internal/counter"
@@ -93,8 +94,11 @@ func (r *Rule) validate() *InvalidError {
 		return r.validateCalendar()
 	}
 	limit, window := int64(MaxSlidingLimit), MaxSliding
-	if r.Algorithm == FixedWindow {
+	switch r.Algorithm {
+	case FixedWindow:
 		limit, window = MaxFixedLimit, MaxFixed
+	case SlidingLog:
+		limit = MaxLogLimit
 	}
 	switch {
 	case r.Limit < 1 || r.Limit > limit:
@@ -103,8 +107,31 @@ func (r *Rule) validate() *InvalidError {
 		return &InvalidError{Field: "Window", Reason: fmt.Sprintf("must be from %v to %v", MinWindow, window)}
 	case r.Window%counter.Tick(r.Window) != 0:
 		return &InvalidError{Field: "Window", Reason: "must be in whole microseconds, above an hour in whole milliseconds"}
+	case r.Algorithm != GCRA && r.Burst != 0:
+		return badBurst("must be zero unless the Algorithm is GCRA")
+	case r.Burst < 0 || r.Burst > MaxSlidingLimit:
+		return badBurst(fmt.Sprintf("must be from 1 to %d, or zero for the Limit", int64(MaxSlidingLimit)))
+	case r.Algorithm == GCRA && !r.drainsInTime():
+		return badBurst(fmt.Sprintf("must drain within %v at the rate of Limit units a Window", MaxDrain))
 	}
 	return nil
+}
+
+func badBurst(reason string) *InvalidError { return &InvalidError{Field: "Burst", Reason: reason} }
+
+// burst returns how many units a GCRA takes at once.
+func (r *Rule) burst() int64 {
+	if r.Algorithm == GCRA && r.Burst == 0 {
+		return r.Limit
+	}
+	return r.Burst
+}
+
+// drainsInTime tells whether burst · window / limit ≤ MaxDrain.
+func (r *Rule) drainsInTime() bool {
+	high, low := bits.Mul64(uint64(r.burst()), uint64(r.Window))
+	mostHigh, mostLow := bits.Mul64(uint64(r.Limit), uint64(MaxDrain))
+	return high < mostHigh || high == mostHigh && low <= mostLow
 }
 
 func badLimit(largest int64) *InvalidError {
@@ -123,6 +150,8 @@ func (r *Rule) validateCalendar() *InvalidError {
 		return badLimit(MaxFixedLimit)
 	case r.Window != 0:
 		return &InvalidError{Field: "Window", Reason: "must be zero with a Calendar"}
+	case r.Burst != 0:
+		return badBurst("must be zero with a Calendar")
 	case c.Name == "":
 		return &InvalidError{Field: "Calendar", Reason: "must have a name"}
 	case !c.Previous.End.Equal(c.Current.Start) || !c.Current.End.Equal(c.Next.Start):

@@ -50,7 +50,7 @@ import (
 // Store is a ratelimit.Store in Redis. It is safe for concurrent use and holds
 // nothing but its client, which its owner closes.
 type Store struct {
-	client    redis.UniversalClient
+	lanes     []lane
 	namespace string
 	clock     func() time.Time
 }
@@ -74,9 +74,12 @@ func WithClock(clock func() time.Time) Option {
 
 // New returns a store that uses client.
 func New(client redis.UniversalClient, options ...Option) *Store {
-	s := &Store{client: client, namespace: "ratelimit"}
+	s := &Store{lanes: make([]lane, lanesFor(client)), namespace: "ratelimit"}
 	for _, option := range options {
 		option(s)
+	}
+	for i := range s.lanes {
+		s.lanes[i].client, s.lanes[i].now, s.lanes[i].reload = client, s.now, reloadOf(client)
 	}
 	return s
 }
@@ -92,27 +95,11 @@ func (s *Store) Take(ctx context.Context, req *ratelimit.Request, dec *ratelimit
 	}
 	group := s.group(req.Group)
 	nonce := rand.Uint64()
-	keys := make([]string, 0, len(req.Rules)+1)
-	packed := make([]byte, 0, len(req.Rules)*packedRule)
-	for i := range req.Rules {
-		rule := &req.Rules[i]
-		ticks := compile(rule)
-		keys = append(keys, group.counter(&ticks, rule))
-		packed = appendRule(packed, &ticks, boolean(rule.Shadow))
+	c, err := s.pack(group, req, nonce)
+	if err != nil {
+		return fmt.Errorf("take: %w", err)
 	}
-	var fingerprint, sealed []byte
-	switch {
-	case req.ID != "":
-		keys = append(keys, group.decision(req.ID))
-		fingerprint = binary.LittleEndian.AppendUint64(nil, req.Fingerprint)
-		var err error
-		if sealed, err = seal(req, nonce); err != nil {
-			return fmt.Errorf("take: %w", err)
-		}
-	case len(keys) == 0:
-		keys = append(keys, string(group))
-	}
-	reply, err := s.run(ctx, takeScript, keys, s.now(), req.Cost, len(req.Rules), packed, fingerprint, sealed)
+	reply, err := s.once(ctx, group, c)
 	if err != nil {
 		return fmt.Errorf("take: %w: %w", ratelimit.ErrUnavailable, err)
 	}
@@ -121,6 +108,36 @@ func (s *Store) Take(ctx context.Context, req *ratelimit.Request, dec *ratelimit
 		return err
 	}
 	return nil
+}
+
+// pack makes the call that asks the take script for req.
+func (s *Store) pack(group group, req *ratelimit.Request, nonce uint64) (call, error) {
+	c := call{slot: s.slot(group), keys: make([]string, 0, len(req.Rules)+1)}
+	packed := make([]byte, 0, packedHead+len(req.Rules)*packedRule)
+	packed = appendNumber(packed, req.Cost)
+	packed = appendNumber(packed, int64(len(req.Rules)))
+	packed = appendNumber(packed, boolean(req.ID != ""))
+	for i := range req.Rules {
+		rule := &req.Rules[i]
+		ticks := compile(rule)
+		c.keys = append(c.keys, group.counter(&ticks, rule))
+		c.logs = c.logs || ticks.Kind == counter.SlidingLog
+		packed = appendRule(packed, &ticks, boolean(rule.Shadow))
+	}
+	switch {
+	case req.ID != "":
+		c.keys = append(c.keys, group.decision(req.ID))
+		packed = binary.LittleEndian.AppendUint64(packed, req.Fingerprint)
+		sealed, err := seal(req, nonce)
+		if err != nil {
+			return c, err
+		}
+		packed = append(packed, sealed...)
+	case len(c.keys) == 0:
+		c.keys = append(c.keys, string(group))
+	}
+	c.request = string(packed)
+	return c, nil
 }
 
 // Refund gives back units; see ratelimit.Store.
@@ -135,15 +152,20 @@ func (s *Store) Refund(ctx context.Context, receipt ratelimit.Receipt, units int
 		return nil
 	}
 	group := s.group(receipt.Group)
-	keys := []string{group.refund(receipt.Nonce, receipt.At)}
+	keys := make([]string, 0, len(receipt.Spent)+1)
+	at := receipt.At.UnixMicro()
+	var forget int64
 	var packed []byte
 	for i := range receipt.Spent {
 		spent := &receipt.Spent[i]
 		ticks := compile(&spent.Rule)
+		start := spent.Start.UnixMicro() / ticks.Tick
+		forget = max(forget, ticks.ForgetSpent(start, at))
 		keys = append(keys, group.counter(&ticks, &spent.Rule))
-		packed = appendRule(packed, &ticks, spent.Start.UnixMicro()/ticks.Tick)
+		packed = appendRule(packed, &ticks, start)
 	}
-	reply, err := s.run(ctx, refundScript, keys, s.now(), units, len(receipt.Spent), packed)
+	keys = append(keys, group.refund(receipt.Nonce, receipt.At))
+	reply, err := s.refund(ctx, group, keys, s.now(), units, len(receipt.Spent), packed, at, forget)
 	switch {
 	case err != nil:
 		return fmt.Errorf("refund: %w: %w", ratelimit.ErrUnavailable, err)
@@ -152,6 +174,20 @@ func (s *Store) Refund(ctx context.Context, receipt ratelimit.Receipt, units int
 	default:
 		return nil
 	}
+}
+
+func (s *Store) refund(ctx context.Context, group group, keys []string, argv ...any) (string, error) {
+	c := call{slot: s.slot(group), args: refundScript.args(len(keys), len(argv))}
+	for _, key := range keys {
+		c.args = append(c.args, key)
+	}
+	c.args = append(c.args, argv...)
+	reply, err := s.once(ctx, group, c)
+	if lost(err) {
+		refundScript.load(c.args)
+		reply, err = s.once(ctx, group, c)
+	}
+	return reply, err
 }
 
 // Reset forgets counters; see ratelimit.Store.
@@ -172,7 +208,7 @@ func (s *Store) Reset(ctx context.Context, name string, rules []ratelimit.Rule) 
 		ticks := compile(&rules[i])
 		args = append(args, group.counter(&ticks, &rules[i]))
 	}
-	if _, err := s.once(ctx, args...); err != nil {
+	if _, err := s.once(ctx, group, call{slot: s.slot(group), args: args}); err != nil {
 		return fmt.Errorf("reset: %w: %w", ratelimit.ErrUnavailable, err)
 	}
 	return nil
@@ -186,8 +222,14 @@ func (s *Store) now() string {
 	return strconv.FormatInt(counter.Micros(s.clock()), 10)
 }
 
-// group is the beginning of the keys of a group.
+// group is the beginning of the keys of a group: the namespace, the hash tag and
+// what ends it.
 type group string
+
+const (
+	digestLen = 22
+	tagEnd    = len("}:")
+)
 
 func (s *Store) group(name string) group {
 	return group(s.namespace + ":{" + digest([]byte(name)) + "}:")
@@ -214,14 +256,20 @@ func digest(identity []byte) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-func compile(r *ratelimit.Rule) counter.Rule {
-	switch {
-	case r.Calendar != nil:
-		c := r.Calendar
-		return counter.NewCalendar(r.Limit, c.Previous.Start, c.Current.Start, c.Next.Start, c.Next.End)
-	case r.Algorithm == ratelimit.FixedWindow:
-		return counter.NewFixed(r.Limit, r.Window)
-	default:
-		return counter.NewSliding(r.Limit, r.Window)
+func compile(r *ratelimit.Rule) (ticks counter.Rule) {
+	if c := r.Calendar; c != nil {
+		ticks.Calendar(r.Limit, c.Previous.Start, c.Current.Start, c.Next.Start, c.Next.End)
+		return ticks
 	}
+	burst := r.Burst
+	if burst == 0 {
+		burst = r.Limit
+	}
+	ticks.Windowed(kinds[r.Algorithm], r.Limit, burst, r.Window)
+	return ticks
+}
+
+var kinds = [...]counter.Kind{
+	ratelimit.SlidingWindow: counter.Sliding, ratelimit.FixedWindow: counter.Fixed,
+	ratelimit.GCRA: counter.GCRA, ratelimit.SlidingLog: counter.SlidingLog,
 }

@@ -5,21 +5,25 @@ import (
 	"crypto/sha1" //nolint:gosec // what Redis names scripts by
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 var (
-	//go:embed window.lua
-	windowSource string
+	//go:embed counter.lua
+	counterSource string
+	//go:embed log.lua
+	logSource string
 	//go:embed take.lua
 	takeSource string
 	//go:embed refund.lua
 	refundSource string
 
-	takeScript   = newScript(windowSource + takeSource)
-	refundScript = newScript(windowSource + refundSource)
+	takeScript    = newScript(counterSource + takeSource) // where there are no logs: what is not there costs nothing
+	takeLogScript = newScript(counterSource + logSource + takeSource)
+	refundScript  = newScript(counterSource + logSource + refundSource)
 )
 
 type script struct{ source, sha string }
@@ -29,26 +33,20 @@ func newScript(source string) script {
 	return script{source, hex.EncodeToString(sum[:])}
 }
 
-// run calls the script by its name, and by its text if the server lost it,
-// which also loads it.
-func (s *Store) run(ctx context.Context, script script, keys []string, argv ...any) (string, error) {
-	args := make([]any, 0, 3+len(keys)+len(argv))
-	args = append(args, "evalsha", script.sha, len(keys))
-	for _, key := range keys {
-		args = append(args, key)
-	}
-	args = append(args, argv...)
-	reply, err := s.once(ctx, args...)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		args[0], args[1] = "eval", script.source
-		reply, err = s.once(ctx, args...)
-	}
-	return reply, err
+// args returns the arguments that call the script by its name, with room for
+// argc more.
+func (s script) args(keys, argc int) []any {
+	return append(make([]any, 0, 3+keys+argc), "evalsha", s.sha, keys)
 }
+
+// load makes args call the script by its text, which also loads it.
+func (s script) load(args []any) { args[0], args[1] = "eval", s.source }
+
+func lost(err error) bool { return redis.HasErrorPrefix(err, "NOSCRIPT") }
 
 // onceCmd is a command that go-redis does not send again on its own, but after
 // a redirect: it would repeat a spending whose reply was lost.
-type onceCmd struct{ *redis.StringCmd }
+type onceCmd struct{ redis.Cmder }
 
 func (onceCmd) NoRetry() bool { return true }
 
@@ -57,18 +55,15 @@ const (
 	resendAfter = 4 * time.Millisecond // doubled each time
 )
 
-// once executes a command at most once: it sends again what the server said it
-// did not execute.
-func (s *Store) once(ctx context.Context, args ...any) (string, error) {
+// once executes a call at most once, and returns the reply: it sends again what
+// the server said it did not execute.
+func (s *Store) once(ctx context.Context, group group, c call) (string, error) {
 	wait := resendAfter
 	for sent := 0; ; sent++ {
-		cmd := onceCmd{redis.NewStringCmd(ctx, args...)}
-		err := s.client.Process(ctx, cmd)
-		if err == nil {
-			return cmd.Val(), nil
-		}
-		if sent == resends || !notExecuted(err) {
-			return "", err
+		try := c // one that was given up may still get an answer
+		err := s.lane(group).process(ctx, &try)
+		if err == nil || sent == resends || !notExecuted(err) {
+			return try.reply, err
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -79,6 +74,12 @@ func (s *Store) once(ctx context.Context, args ...any) (string, error) {
 		}
 		wait *= 2
 	}
+}
+
+// unreachable tells whether there was no reply.
+func unreachable(err error) bool {
+	var reply redis.Error
+	return err != nil && !errors.As(err, &reply)
 }
 
 // notExecuted tells whether the server's reply proves that the command had no

@@ -13,7 +13,8 @@ import (
 // What goes to the scripts and comes back is packed as little-endian doubles:
 // exact for our integers, and read in Lua by one call.
 const (
-	packedRule   = 5 * 8 // bytes; a calendar's takes four doubles more
+	packedHead   = 3 * 8
+	packedRule   = 5 * 8 // bytes; a calendar's takes four doubles more, a GCRA's one
 	packedResult = 5 * 8
 )
 
@@ -25,10 +26,13 @@ func appendRule(b []byte, rule *counter.Rule, extra int64) []byte {
 	for _, n := range [...]int64{int64(rule.Kind), rule.Limit, rule.Window, rule.Tick, extra} {
 		b = appendNumber(b, n)
 	}
-	if rule.Kind == counter.Calendar {
+	switch rule.Kind {
+	case counter.Calendar:
 		for _, n := range rule.Bounds {
 			b = appendNumber(b, n)
 		}
+	case counter.GCRA:
+		b = appendNumber(b, rule.Burst)
 	}
 	return b
 }
@@ -96,8 +100,14 @@ func read(reply string, req *ratelimit.Request, nonce uint64, dec *ratelimit.Dec
 func result(body *numbers, rule *ratelimit.Rule, now, cost int64) ratelimit.Result {
 	ticks := compile(rule)
 	fits := body.next() == 1
-	state := counter.State{Last: body.next(), Start: body.next(), Prev: body.next(), Cur: body.next()}
-	v := ticks.View(state, now, cost, fits)
+	var v counter.View
+	if ticks.Kind == counter.SlidingLog {
+		tick, reset, retry, used := body.next(), body.next(), body.next(), body.next()
+		v = ticks.LogView(tick, used, reset, retry, now, fits)
+	} else {
+		state := counter.State{Last: body.next(), Start: body.next(), Prev: body.next(), Cur: body.next()}
+		v = ticks.View(&state, ticks.Used(&state), now, cost, fits)
+	}
 	return ratelimit.Result{
 		Rule:       rule,
 		Remaining:  v.Remaining,

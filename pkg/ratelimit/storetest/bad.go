@@ -43,10 +43,46 @@ func badRequests(t *testing.T, s *subject) {
 		{"fixed limit beyond 2^53", 1, "Limit", rule(func(r *ratelimit.Rule) {
 			r.Algorithm, r.Limit = ratelimit.FixedWindow, 1<<53
 		})},
+		{"gcra limit beyond 2^32", 1, "Limit", rule(func(r *ratelimit.Rule) {
+			r.Algorithm, r.Limit = ratelimit.GCRA, 1<<32+1
+		})},
+		{"log limit beyond 10,000", 1, "Limit", rule(func(r *ratelimit.Rule) {
+			r.Algorithm, r.Limit = ratelimit.SlidingLog, 10_001
+		})},
+		{"negative burst", 1, "Burst", rule(func(r *ratelimit.Rule) { r.Algorithm, r.Burst = ratelimit.GCRA, -1 })},
+		{"burst beyond 2^32", 1, "Burst", rule(func(r *ratelimit.Rule) {
+			r.Algorithm, r.Limit, r.Burst = ratelimit.GCRA, 1<<32, 1<<32+1
+		})},
+		{"enormous burst", 1, "Burst", rule(func(r *ratelimit.Rule) {
+			r.Algorithm, r.Burst = ratelimit.GCRA, math.MaxInt64
+		})},
+		{"burst of a sliding window", 1, "Burst", rule(func(r *ratelimit.Rule) { r.Burst = 1 })},
+		{"burst of a fixed window", 1, "Burst", rule(func(r *ratelimit.Rule) {
+			r.Algorithm, r.Burst = ratelimit.FixedWindow, 5
+		})},
+		{"burst of a log", 1, "Burst", rule(func(r *ratelimit.Rule) { r.Algorithm, r.Burst = ratelimit.SlidingLog, 5 })},
+		{"burst of a calendar", 1, "Burst", rule(func(r *ratelimit.Rule) {
+			r.Algorithm, r.Window, r.Calendar, r.Burst = ratelimit.FixedWindow, 0, days(Noon), 5
+		})},
+		{"bucket that drains in over 366 days", 1, "Burst", rule(func(r *ratelimit.Rule) {
+			r.Algorithm, r.Limit, r.Burst, r.Window = ratelimit.GCRA, 3, 3*366+1, 24*time.Hour
+		})},
+		{"bucket that hardly drains", 1, "Burst", rule(func(r *ratelimit.Rule) {
+			r.Algorithm, r.Limit, r.Burst, r.Window = ratelimit.GCRA, 1, 1<<32, ratelimit.MaxSliding
+		})},
 		{"window zero", 1, "Window", rule(func(r *ratelimit.Rule) { r.Window = 0 })},
 		{"negative window", 1, "Window", rule(func(r *ratelimit.Rule) { r.Window = -time.Minute })},
 		{"short window", 1, "Window", rule(func(r *ratelimit.Rule) { r.Window = 100*time.Millisecond - time.Microsecond })},
 		{"long sliding window", 1, "Window", rule(func(r *ratelimit.Rule) { r.Window = 31*24*time.Hour + time.Millisecond })},
+		{"short gcra window", 1, "Window", rule(func(r *ratelimit.Rule) {
+			r.Algorithm, r.Window = ratelimit.GCRA, 100*time.Millisecond-time.Microsecond
+		})},
+		{"long gcra window", 1, "Window", rule(func(r *ratelimit.Rule) {
+			r.Algorithm, r.Window = ratelimit.GCRA, 31*24*time.Hour+time.Millisecond
+		})},
+		{"long log window", 1, "Window", rule(func(r *ratelimit.Rule) {
+			r.Algorithm, r.Window = ratelimit.SlidingLog, 31*24*time.Hour+time.Millisecond
+		})},
 		{"long fixed window", 1, "Window", rule(func(r *ratelimit.Rule) {
 			r.Algorithm, r.Window = ratelimit.FixedWindow, math.MaxInt64
 		})},
@@ -63,6 +99,12 @@ func badRequests(t *testing.T, s *subject) {
 			r.Algorithm, r.Calendar = ratelimit.FixedWindow, days(Noon)
 		})},
 		{"sliding calendar", 1, "Algorithm", rule(func(r *ratelimit.Rule) { r.Window, r.Calendar = 0, days(Noon) })},
+		{"gcra calendar", 1, "Algorithm", rule(func(r *ratelimit.Rule) {
+			r.Algorithm, r.Window, r.Calendar = ratelimit.GCRA, 0, days(Noon)
+		})},
+		{"log calendar", 1, "Algorithm", rule(func(r *ratelimit.Rule) {
+			r.Algorithm, r.Window, r.Calendar = ratelimit.SlidingLog, 0, days(Noon)
+		})},
 		{"calendar without a name", 1, "Calendar", calendar(func(c *ratelimit.Calendar) { c.Name = "" })},
 		{"calendar with a gap", 1, "Calendar", calendar(func(c *ratelimit.Calendar) {
 			c.Next.Start = c.Next.Start.Add(time.Second)

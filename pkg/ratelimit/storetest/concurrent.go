@@ -44,7 +44,7 @@ func total(counts []int64) (sum int64) {
 }
 
 func concurrentOneRule(t *testing.T, s *subject) {
-	for _, rule := range []ratelimit.Rule{sliding("sliding", 500, time.Minute), fixed("fixed", 500, time.Minute)} {
+	for _, rule := range each(500, time.Minute) {
 		allowed := together(t, 16, 50, func(_, _ int, dec *ratelimit.Decision) error {
 			return s.store.Take(context.Background(), s.request(1, rule), dec)
 		})

@@ -24,13 +24,13 @@ func again(dec *ratelimit.Decision) *ratelimit.Decision {
 }
 
 func sameID(t *testing.T, s *subject) {
-	rules := []ratelimit.Rule{sliding("a", 5, time.Minute), daily(5, days(Noon)), shadow(fixed("c", 1, time.Hour))}
+	rules := append(each(5, time.Minute), daily(5, days(Noon)), shadow(fixed("c", 1, time.Hour)))
 	first := s.ask(s.identified("id", 2, rules...))
 	require.True(t, first.Allowed)
 	require.False(t, first.Replayed)
 	s.clock.Advance(ratelimit.Replay - time.Microsecond)
 	sameDecision(t, again(first), s.ask(s.identified("id", 2, rules...)))
-	require.Equal(t, int64(3), s.take(0, rules...).Results[1].Remaining, "spent once")
+	require.Equal(t, int64(3), s.take(0, rules...).Results[4].Remaining, "spent once")
 	require.False(t, s.ask(s.identified("another", 2, rules...)).Replayed)
 }
 

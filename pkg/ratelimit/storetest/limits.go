@@ -11,7 +11,7 @@ import (
 )
 
 func admitsExactlyTheLimit(t *testing.T, s *subject) {
-	for _, rule := range []ratelimit.Rule{sliding("sliding", 10, time.Minute), fixed("fixed", 10, time.Minute)} {
+	for _, rule := range each(10, time.Minute) {
 		for i := range int64(10) {
 			dec := s.take(1, rule)
 			require.True(t, dec.Allowed)
@@ -82,30 +82,37 @@ func denied(dec *ratelimit.Decision) []bool {
 }
 
 func costAboveTheLimit(t *testing.T, s *subject) {
-	small, large := sliding("small", 5, time.Minute), fixed("large", 100, time.Minute)
-	dec := s.take(6, small, large)
-	require.False(t, dec.Allowed)
-	require.Equal(t, ratelimit.Never, dec.RetryAfter())
-	require.Equal(t, ratelimit.Never, dec.Results[0].RetryAfter)
-	require.Zero(t, dec.Results[1].RetryAfter)
-	require.Equal(t, []int64{5, 100}, s.remaining(small, large))
+	large := fixed("large", 100, time.Minute)
+	for _, small := range each(5, time.Minute) {
+		dec := s.take(6, small, large)
+		require.False(t, dec.Allowed)
+		require.Equal(t, ratelimit.Never, dec.RetryAfter())
+		require.Equal(t, ratelimit.Never, dec.Results[0].RetryAfter)
+		require.Zero(t, dec.Results[1].RetryAfter)
+		require.Equal(t, []int64{5, 100}, s.remaining(small, large))
+	}
 }
 
 func costZero(t *testing.T, s *subject) {
-	rule := fixed("per-minute", 2, time.Minute)
-	for range 3 {
-		dec := s.take(0, rule)
-		require.True(t, dec.Allowed)
-		require.Equal(t, int64(2), dec.Results[0].Remaining)
-		require.Zero(t, dec.Results[0].ResetAfter)
-	}
-	require.True(t, s.take(2, rule).Allowed)
-	require.True(t, s.take(0, rule).Allowed, "a full counter has room for nothing")
+	for _, rule := range each(2, time.Minute) {
+		for range 3 {
+			dec := s.take(0, rule)
+			require.True(t, dec.Allowed)
+			require.Equal(t, int64(2), dec.Results[0].Remaining)
+			require.Zero(t, dec.Results[0].ResetAfter)
+		}
+		require.True(t, s.take(2, rule).Allowed)
+		require.True(t, s.take(0, rule).Allowed, "a full counter has room for nothing")
 
-	rule.Limit = 1
-	dec := s.take(0, rule)
-	require.False(t, dec.Allowed, "more is used than the limit is now")
-	require.Equal(t, time.Minute, dec.RetryAfter())
+		rule.Limit = 1
+		dec := s.take(0, rule)
+		require.False(t, dec.Allowed, "more is used than the limit is now")
+		wait := time.Minute
+		if rule.Algorithm == ratelimit.SlidingWindow {
+			wait += 30 * time.Second // half of the 2 must have left the trailing window
+		}
+		require.Equal(t, wait, dec.RetryAfter())
+	}
 }
 
 func noRules(t *testing.T, s *subject) {
@@ -123,15 +130,25 @@ func largestNumbers(t *testing.T, s *subject) {
 	require.True(t, s.take(1, wide).Allowed)
 	require.False(t, s.take(ratelimit.MaxCost, wide).Allowed)
 
-	long := sliding("long", ratelimit.MaxSlidingLimit, ratelimit.MaxSliding)
-	require.True(t, s.take(ratelimit.MaxSlidingLimit-1, long).Allowed)
-	require.Equal(t, []int64{1}, s.remaining(long))
-	require.Equal(t, ratelimit.Never, s.take(ratelimit.MaxCost, long).RetryAfter())
-	refused := s.take(ratelimit.MaxSlidingLimit, long)
-	s.clock.Advance(refused.RetryAfter() - time.Millisecond)
-	require.False(t, s.take(ratelimit.MaxSlidingLimit, long).Allowed)
-	s.clock.Advance(time.Millisecond)
-	require.True(t, s.take(ratelimit.MaxSlidingLimit, long).Allowed)
+	for _, long := range []ratelimit.Rule{
+		sliding("long", ratelimit.MaxSlidingLimit, ratelimit.MaxSliding),
+		gcra("quick", ratelimit.MaxSlidingLimit, 0, ratelimit.MaxSliding),
+		gcra("slow", ratelimit.MaxSlidingLimit*31/366+1, ratelimit.MaxSlidingLimit, ratelimit.MaxSliding),
+		gcra("a year", 3, 3*366, 24*time.Hour),
+		gcra("large", 367_000_000, ratelimit.MaxSlidingLimit, 24*time.Hour),
+		log("log", ratelimit.MaxLogLimit, ratelimit.MaxSliding),
+	} {
+		s.clock.Set(Noon)
+		all := capacity(&long)
+		require.True(t, s.take(all-1, long).Allowed)
+		require.Equal(t, []int64{1}, s.remaining(long))
+		require.Equal(t, ratelimit.Never, s.take(ratelimit.MaxCost, long).RetryAfter())
+		refused := s.take(all, long)
+		s.clock.Advance(refused.RetryAfter() - time.Millisecond)
+		require.False(t, s.take(all, long).Allowed)
+		s.clock.Advance(time.Millisecond)
+		require.True(t, s.take(all, long).Allowed)
+	}
 }
 
 func shadowNeverRefuses(t *testing.T, s *subject) {
@@ -173,7 +190,7 @@ func tightest(t *testing.T, s *subject) {
 }
 
 func changedLimit(t *testing.T, s *subject) {
-	for _, rule := range []ratelimit.Rule{sliding("sliding", 10, time.Minute), fixed("fixed", 10, time.Minute)} {
+	for _, rule := range each(10, time.Minute) {
 		require.True(t, s.take(8, rule).Allowed)
 		rule.Limit = 5
 		require.False(t, s.take(1, rule).Allowed)
@@ -186,12 +203,14 @@ func identity(t *testing.T, s *subject) {
 	base := sliding("per-minute", 10, time.Minute)
 	require.True(t, s.take(7, base).Allowed)
 	for name, change := range map[string]func(*ratelimit.Rule){
-		"scope":     func(r *ratelimit.Rule) { r.Scope = "owner" },
-		"id":        func(r *ratelimit.Rule) { r.ID = "k2" },
-		"name":      func(r *ratelimit.Rule) { r.Name = "per-minute2" },
-		"algorithm": func(r *ratelimit.Rule) { r.Algorithm = ratelimit.FixedWindow },
-		"window":    func(r *ratelimit.Rule) { r.Window += time.Microsecond },
-		"split":     func(r *ratelimit.Rule) { r.Scope, r.ID = "keyk", "1" },
+		"scope":  func(r *ratelimit.Rule) { r.Scope = "owner" },
+		"id":     func(r *ratelimit.Rule) { r.ID = "k2" },
+		"name":   func(r *ratelimit.Rule) { r.Name = "per-minute2" },
+		"fixed":  func(r *ratelimit.Rule) { r.Algorithm = ratelimit.FixedWindow },
+		"gcra":   func(r *ratelimit.Rule) { r.Algorithm = ratelimit.GCRA },
+		"log":    func(r *ratelimit.Rule) { r.Algorithm = ratelimit.SlidingLog },
+		"window": func(r *ratelimit.Rule) { r.Window += time.Microsecond },
+		"split":  func(r *ratelimit.Rule) { r.Scope, r.ID = "keyk", "1" },
 		"calendar": func(r *ratelimit.Rule) {
 			r.Algorithm, r.Window, r.Calendar = ratelimit.FixedWindow, 0, days(Noon)
 		},

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"math/bits"
 	"testing"
 	"time"
 
@@ -19,14 +20,31 @@ func aRule(rt *rapid.T, name string) func(now time.Time) ratelimit.Rule {
 		ratelimit.MinWindow, time.Second, 7*time.Second + 13*time.Microsecond, time.Minute, time.Hour,
 		time.Hour + time.Millisecond, 24 * time.Hour, ratelimit.MaxSliding,
 	}).Draw(rt, "window")
-	switch rapid.SampledFrom([]string{"sliding", "sliding", "fixed", "calendar"}).Draw(rt, "kind") {
+	switch rapid.SampledFrom([]string{"sliding", "fixed", "calendar", "gcra", "log"}).Draw(rt, "kind") {
 	case "sliding":
 		return func(time.Time) ratelimit.Rule { return sliding(name, limit, window) }
 	case "fixed":
 		return func(time.Time) ratelimit.Rule { return fixed(name, limit, window) }
+	case "gcra":
+		burst := rapid.OneOf(rapid.Int64Range(0, 20), rapid.Int64Range(1, ratelimit.MaxSlidingLimit)).Draw(rt, "burst")
+		burst = min(burst, largestBurst(limit, window))
+		return func(time.Time) ratelimit.Rule { return gcra(name, limit, burst, window) }
+	case "log":
+		limit := min(limit, ratelimit.MaxLogLimit)
+		return func(time.Time) ratelimit.Rule { return log(name, limit, window) }
 	default:
 		return func(now time.Time) ratelimit.Rule { return daily(limit, days(now)) }
 	}
+}
+
+// largestBurst is how much drains within ratelimit.MaxDrain, and is allowed.
+func largestBurst(limit int64, window time.Duration) int64 {
+	high, low := bits.Mul64(uint64(limit), uint64(ratelimit.MaxDrain))
+	if high >= uint64(window) {
+		return ratelimit.MaxSlidingLimit
+	}
+	units, _ := bits.Div64(high, low, uint64(window))
+	return int64(min(units, ratelimit.MaxSlidingLimit))
 }
 
 // A history is a drawn set of rules with some spending behind it.
@@ -86,7 +104,7 @@ func (h *history) pass(rt *rapid.T) {
 func (h *history) cost(rt *rapid.T) int64 {
 	least := int64(ratelimit.MaxSlidingLimit)
 	for _, rule := range h.now() {
-		least = min(least, rule.Limit)
+		least = min(least, capacity(&rule))
 	}
 	return rapid.Int64Range(1, least+1).Draw(rt, "cost")
 }
@@ -97,7 +115,7 @@ func waitsAreExact(t *testing.T, s *subject) {
 		look := h.try(0)
 		for i, result := range look.Results {
 			if result.ResetAfter == 0 {
-				require.Equal(rt, result.Rule.Limit, result.Remaining)
+				require.Equal(rt, capacity(result.Rule), result.Remaining)
 				continue
 			}
 			h.clock.Set(look.At.Add(result.ResetAfter - time.Microsecond))

@@ -22,14 +22,14 @@ func (s *subject) refund(receipt ratelimit.Receipt, units int64) error {
 }
 
 func refundGivesBack(t *testing.T, s *subject) {
-	rules := []ratelimit.Rule{sliding("a", 10, time.Minute), fixed("b", 10, time.Minute), daily(10, days(Noon))}
+	rules := append(each(10, time.Minute), daily(10, days(Noon)))
 	s.spend(3, rules...)
 	receipt := s.spend(4, rules...)
-	require.Equal(t, []int64{3, 3, 3}, s.remaining(rules...))
+	require.Equal(t, []int64{3, 3, 3, 3, 3}, s.remaining(rules...))
 	require.NoError(t, s.refund(receipt, 1))
-	require.Equal(t, []int64{4, 4, 4}, s.remaining(rules...))
+	require.Equal(t, []int64{4, 4, 4, 4, 4}, s.remaining(rules...))
 	require.NoError(t, s.refund(s.spend(4, rules...), 4))
-	require.Equal(t, []int64{4, 4, 4}, s.remaining(rules...))
+	require.Equal(t, []int64{4, 4, 4, 4, 4}, s.remaining(rules...))
 }
 
 func refundPreviousWindow(t *testing.T, s *subject) {
@@ -43,25 +43,51 @@ func refundPreviousWindow(t *testing.T, s *subject) {
 }
 
 func refundTooLate(t *testing.T, s *subject) {
-	short, long, late := fixed("short", 10, time.Minute), fixed("long", 10, time.Hour), sliding("late", 10, time.Minute)
-	receipt := s.spend(8, short, long, late)
+	short, long := each(10, time.Minute), fixed("long", 10, time.Hour)
+	receipt := s.spend(8, append(short, long)...)
 	s.clock.Advance(2 * time.Minute)
-	s.spend(5, short, late)
+	s.spend(5, short...)
 	require.NoError(t, s.refund(receipt, 8))
-	require.Equal(t, []int64{5, 10, 5}, s.remaining(short, long, late), "only the hour still counts")
+	require.Equal(t, []int64{5, 5, 5, 5, 10}, s.remaining(append(short, long)...), "only the hour still counts")
 
 	s.clock.Advance(time.Hour)
 	require.NoError(t, s.refund(receipt, 8), "there is nothing left to give back")
 }
 
 func refundOnce(t *testing.T, s *subject) {
-	rule := fixed("a", 10, time.Hour)
-	receipt := s.spend(6, rule)
-	require.NoError(t, s.refund(receipt, 2))
-	require.ErrorIs(t, s.refund(receipt, 2), ratelimit.ErrRefunded)
-	s.clock.Advance(59 * time.Minute)
-	require.ErrorIs(t, s.refund(receipt, 6), ratelimit.ErrRefunded)
-	require.Equal(t, []int64{6}, s.remaining(rule))
+	for _, rule := range append(each(10, time.Hour), daily(10, days(Noon))) {
+		s.clock.Set(Noon)
+		receipt := s.spend(6, rule)
+		require.NoError(t, s.refund(receipt, 2))
+		require.ErrorIs(t, s.refund(receipt, 2), ratelimit.ErrRefunded)
+		s.clock.Advance(20 * time.Minute)
+		require.ErrorIs(t, s.refund(receipt, 6), ratelimit.ErrRefunded)
+		s.clock.Set(Noon)
+		require.Equal(t, []int64{6}, s.remaining(rule))
+	}
+}
+
+// refundAfterReset gives back to what was spent anew no more than there is.
+func refundAfterReset(t *testing.T, s *subject) {
+	rules := append(each(10, time.Minute), daily(10, days(Noon)))
+	receipt := s.spend(6, rules...)
+	require.NoError(t, s.store.Reset(context.Background(), s.group, rules))
+	s.spend(2, rules...)
+	require.NoError(t, s.refund(receipt, 6))
+	require.Equal(t, []int64{10, 10, 10, 10, 10}, s.remaining(rules...))
+}
+
+// refundMovesNoClock: a clock is behind the latest spending, or is not.
+func refundMovesNoClock(t *testing.T, s *subject) {
+	rules := each(10, time.Minute)
+	receipt := s.spend(7, rules...)
+	s.clock.Advance(30 * time.Second)
+	require.NoError(t, s.refund(receipt, 1))
+	s.clock.Set(Noon.Add(-45 * time.Second))
+	for _, result := range s.take(0, rules...).Results {
+		require.Equal(t, Noon, result.Start.UTC(), result.Rule.Name)
+		require.Equal(t, int64(4), result.Remaining, result.Rule.Name)
+	}
 }
 
 func refundNothingSpent(t *testing.T, s *subject) {
@@ -84,13 +110,13 @@ func refundNothingSpent(t *testing.T, s *subject) {
 }
 
 func receiptJSON(t *testing.T, s *subject) {
-	rules := []ratelimit.Rule{sliding("a", 10, time.Minute), daily(10, days(Noon))}
+	rules := append(each(10, time.Minute), daily(10, days(Noon)), gcra("with a burst", 5, 10, time.Minute))
 	text, err := json.Marshal(s.spend(4, rules...))
 	require.NoError(t, err)
 	var receipt ratelimit.Receipt
 	require.NoError(t, json.Unmarshal(text, &receipt))
 	require.NoError(t, s.refund(receipt, 4))
-	require.Equal(t, []int64{10, 10}, s.remaining(rules...))
+	require.Equal(t, []int64{10, 10, 10, 10, 10, 10}, s.remaining(rules...))
 	require.ErrorIs(t, s.refund(receipt, 4), ratelimit.ErrRefunded)
 }
 

@@ -1,5 +1,6 @@
 // Package storetest is the contract that every ratelimit.Store keeps: a test of
-// a store calls Run. Floor F0; besides the standard library it imports package
+// a store calls Run, and plays traces of random operations against the Model
+// with Trace. Floor F0; besides the standard library it imports package
 // ratelimit, testify and rapid.
 package storetest
 
@@ -82,6 +83,27 @@ var contract = []struct {
 	{"reset forgets", resetForgets},
 	{"retry-after and reset-after are exact", waitsAreExact},
 	{"a refusal spends nothing", refusalSpendsNothing},
+	{"random traces are answered as by the model", answersAsTheModel},
+
+	{"gcra admits the burst at once", gcraBurstAtOnce},
+	{"gcra drains steadily", gcraDrains},
+	{"gcra rounds nothing", gcraDriftFree},
+	{"gcra admits at most burst and rate", gcraAdmitsAtMostBurstAndRate},
+	{"gcra keeps its level when rules change", gcraChanges},
+	{"gcra is not written by looks and refusals", gcraLooksWriteNothing},
+	{"gcra with the clock far behind", gcraClockFarBehind},
+	{"gcra waits end where time is counted to", gcraFarthestWait},
+	{"gcra refunds within a busy period", gcraRefund},
+	{"gcra is not drained by a refund", gcraRefundDrainsNothing},
+	{"gcra refunded to nothing is as new", gcraEmptyIsAsNew},
+	{"gcra refunds once, however long it is busy", gcraRefundOnce},
+
+	{"log forgets each spending by itself", logForgetsEachSpending},
+	{"log is exact in every trailing window", logExactInEveryWindow},
+	{"log refunds", logRefund},
+	{"log with the clock far behind", logClockFarBehind},
+	{"log in milliseconds", logMilliseconds},
+	{"log full of single units", logFull},
 
 	{"clock a little behind stands still", clockBehind},
 	{"clock far behind keeps the counts", clockFarBehind},
@@ -103,6 +125,8 @@ var contract = []struct {
 	{"refund to the previous window", refundPreviousWindow},
 	{"refund after the window", refundTooLate},
 	{"refund once", refundOnce},
+	{"refund does not move the clock", refundMovesNoClock},
+	{"refund after a reset", refundAfterReset},
 	{"refund of what was not spent", refundNothingSpent},
 	{"receipt survives JSON", receiptJSON},
 	{"receipt of a replay", receiptOfReplay},
@@ -174,6 +198,26 @@ func fixed(name string, limit int64, window time.Duration) ratelimit.Rule {
 	rule := sliding(name, limit, window)
 	rule.Algorithm = ratelimit.FixedWindow
 	return rule
+}
+
+func gcra(name string, limit, burst int64, window time.Duration) ratelimit.Rule {
+	rule := sliding(name, limit, window)
+	rule.Algorithm, rule.Burst = ratelimit.GCRA, burst
+	return rule
+}
+
+func log(name string, limit int64, window time.Duration) ratelimit.Rule {
+	rule := sliding(name, limit, window)
+	rule.Algorithm = ratelimit.SlidingLog
+	return rule
+}
+
+// each is one rule of every algorithm, for what they have in common.
+func each(limit int64, window time.Duration) []ratelimit.Rule {
+	return []ratelimit.Rule{
+		sliding("sliding", limit, window), fixed("fixed", limit, window),
+		gcra("gcra", limit, 0, window), log("log", limit, window),
+	}
 }
 
 func shadow(rule ratelimit.Rule) ratelimit.Rule {

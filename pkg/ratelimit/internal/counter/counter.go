@@ -4,9 +4,10 @@
 // it imports the standard library only.
 //
 // Every store decides with this arithmetic. The scripts of redisstore repeat
-// Advance, Fits and Spend in Lua, whose numbers are doubles: to keep the twins
-// identical no sum or product here exceeds 2^53 for rules and costs within the
-// bounds that package ratelimit enforces.
+// Advance, Used and Refund in Lua, whose numbers are doubles: to keep
+// the twins identical no sum or product here exceeds 2^53 for rules and costs
+// within the bounds that package ratelimit enforces, but for those that mulDiv
+// makes, which Lua computes in halves.
 //
 // Instants are microseconds since the Unix epoch. States and windows count in
 // ticks: a microsecond for windows up to an hour, a millisecond above.
@@ -18,31 +19,38 @@ import "time"
 // what is stored in Redis: it never changes.
 type Kind uint8
 
-// The kinds of rule.
+// The kinds of rule. The state of a SlidingLog is a Log, that of the others a
+// State.
 const (
 	Sliding  Kind = iota // two weighted buckets
 	Fixed                // windows aligned to the Unix epoch
 	Calendar             // periods given by the caller
+	GCRA                 // a level that drains
+	SlidingLog
 )
 
 // Never stands for a tick that does not come.
 const Never int64 = -1
 
-// Rule is one limit in ticks. Make it with NewSliding, NewFixed or NewCalendar.
+// horizon is the last instant, in 2255, that a double counts exactly.
+const horizon = int64(1<<53 - 1)
+
+// Rule is one limit in ticks.
 type Rule struct {
 	Kind   Kind
 	Limit  int64
+	Burst  int64    // GCRA only
 	Window int64    // ticks; zero for a calendar
 	Tick   int64    // microseconds
-	Bounds [4]int64 // ticks: the starts of the previous, current and next period, and the end of the next
+	Bounds [4]int64 // ticks: the starts of a calendar's previous, current and next period, and the end of the next
 }
 
 // State is what a counter remembers. The zero State is a counter never used.
 type State struct {
 	Last  int64 // tick of the latest spending
-	Start int64 // first tick of the window that Last is in
-	Prev  int64 // units spent in the window before (Sliding)
-	Cur   int64 // units spent in this window
+	Start int64 // first tick of the window that Last is in; of a GCRA, since when its level is not zero
+	Prev  int64 // units spent in the window before (Sliding); numerator of the level's fraction, below Window (GCRA)
+	Cur   int64 // units spent in this window; whole units of the level (GCRA)
 }
 
 // Tick returns the tick of a window: what its length must be a multiple of.
@@ -53,28 +61,27 @@ func Tick(window time.Duration) time.Duration {
 	return time.Millisecond
 }
 
-// NewSliding returns a sliding-window rule.
-func NewSliding(limit int64, window time.Duration) Rule { return windowed(Sliding, limit, window) }
-
-// NewFixed returns a fixed-window rule.
-func NewFixed(limit int64, window time.Duration) Rule { return windowed(Fixed, limit, window) }
-
-func windowed(kind Kind, limit int64, window time.Duration) Rule {
-	tick := Tick(window)
-	return Rule{Kind: kind, Limit: limit, Window: int64(window / tick), Tick: tick.Microseconds()}
+// Windowed makes r a rule over a window of time.
+func (r *Rule) Windowed(kind Kind, limit, burst int64, window time.Duration) {
+	r.Kind, r.Limit, r.Burst = kind, limit, burst
+	if window <= time.Hour {
+		r.Window, r.Tick = int64(window/time.Microsecond), 1
+	} else {
+		r.Window, r.Tick = int64(window/time.Millisecond), 1000
+	}
 }
 
-// NewCalendar returns a rule over three adjoining periods, given by their four
+// Calendar makes r a rule over three adjoining periods, given by their four
 // bounds. Its tick is a millisecond.
-func NewCalendar(limit int64, previous, current, next, end time.Time) Rule {
-	bounds := [4]int64{previous.UnixMilli(), current.UnixMilli(), next.UnixMilli(), end.UnixMilli()}
-	return Rule{Kind: Calendar, Limit: limit, Tick: 1000, Bounds: bounds}
+func (r *Rule) Calendar(limit int64, previous, current, next, end time.Time) {
+	r.Kind, r.Limit, r.Burst, r.Window, r.Tick = Calendar, limit, 0, 0, 1000
+	r.Bounds = [4]int64{previous.UnixMilli(), current.UnixMilli(), next.UnixMilli(), end.UnixMilli()}
 }
 
 // Micros returns the instant t, bounded to those that a double counts exactly:
 // from 1970 to 2255.
 func Micros(t time.Time) int64 {
-	return min(max(t.UnixMicro(), 0), 1<<53-1)
+	return min(max(t.UnixMicro(), 0), horizon)
 }
 
 // window returns the first tick of the window that t is in, and of the next.
@@ -92,101 +99,160 @@ func (r *Rule) window(t int64) (start, end int64, ok bool) {
 	return 0, 0, false
 }
 
-// Advance returns the state as it stands at the instant now: Last is the tick
-// decided at, Start its window, and what no longer counts is gone. It reports
-// false if the rule's calendar does not reach now.
+// Advance makes the state that of the instant now: Last is the tick decided at,
+// Start its window, and what no longer counts is gone. It reports false if the
+// rule's calendar does not reach now.
 //
 // A clock that went back by up to a window is taken to stand still at Last. One
 // that went further back would freeze the counter for that long; instead, what
 // was counted is moved to where the clock is now, so that nothing is granted
 // twice.
-func (r *Rule) Advance(s State, now int64) (State, bool) {
+func (r *Rule) Advance(s *State, now int64) bool {
 	t := now / r.Tick
+	if r.Kind == GCRA {
+		r.drain(s, t)
+		return true
+	}
+	if elapsed := t - s.Start; t >= s.Last && elapsed < r.Window { // most often
+		s.Last = t
+		return true
+	}
 	start, end, ok := r.window(t)
 	if !ok {
-		return s, false
+		return false
 	}
 	if t < s.Last {
 		lastStart, _, reached := r.window(s.Last)
 		if !reached || s.Last-t > end-start {
-			return State{Last: t, Start: start, Prev: s.Prev, Cur: s.Cur}, true
+			s.Last, s.Start = t, start
+			return true
 		}
 		t, start = s.Last, lastStart
 	}
 	switch {
 	case start == s.Start:
-		return State{Last: t, Start: start, Prev: s.Prev, Cur: s.Cur}, true
 	case r.Kind == Sliding && start == s.Start+r.Window:
-		return State{Last: t, Start: start, Prev: s.Cur}, true
+		s.Prev, s.Cur = s.Cur, 0
 	default:
-		return State{Last: t, Start: start}, true
+		s.Prev, s.Cur = 0, 0
 	}
+	s.Last, s.Start = t, start
+	return true
 }
 
-// Used returns what an advanced state counts against the limit.
-func (r *Rule) Used(s State) int64 {
-	if r.Kind == Sliding {
+// Used returns the units that an advanced state counts, rounded up. Spending
+// adds what it costs.
+func (r *Rule) Used(s *State) int64 {
+	switch r.Kind {
+	case Sliding:
 		return trailing(s, r.Window)
-	}
-	return s.Cur
-}
-
-// Fits tells whether cost can be spent from an advanced state.
-func (r *Rule) Fits(s State, cost int64) bool {
-	return r.Used(s) <= r.Limit-cost
-}
-
-// Spend returns the advanced state with cost spent from it.
-func (s State) Spend(cost int64) State {
-	s.Cur += cost
-	return s
-}
-
-// FitsFrom returns the first tick, not before s.Last, at which cost fits into
-// an advanced state if nothing else is spent, or Never.
-func (r *Rule) FitsFrom(s State, cost int64) int64 {
-	switch {
-	case cost > r.Limit:
-		return Never
-	case r.Fits(s, cost):
-		return s.Last
-	case r.Kind == Sliding:
-		return slidingFitsFrom(s, r.Limit-cost, r.Window)
+	case GCRA:
+		return level(s)
 	default:
+		return s.Cur
+	}
+}
+
+// Capacity is how many units can be in use at once.
+func (r *Rule) Capacity() int64 {
+	if r.Kind == GCRA {
+		return r.Burst
+	}
+	return r.Limit
+}
+
+// FitsFrom returns the first tick, later than s.Last, at which cost fits into an
+// advanced state into which it does not fit now, if nothing else is spent; or
+// Never. It returns no tick beyond the horizon.
+func (r *Rule) FitsFrom(s *State, cost int64) int64 {
+	room := r.Capacity() - cost
+	switch {
+	case room < 0:
+		return Never
+	case r.Kind == Sliding:
+		return slidingFitsFrom(s, room, r.Window)
+	case r.Kind == GCRA:
+		return r.drained(s, room)
+	case r.Kind == Calendar:
 		_, end, _ := r.window(s.Last)
 		return end
-	}
-}
-
-// Refund returns the state at the instant now with units given back to the
-// window that starts at the tick start. It reports false if that window counts
-// no longer.
-func (r *Rule) Refund(s State, now, start, units int64) (State, bool) {
-	s, ok := r.Advance(s, now)
-	switch {
-	case !ok:
-		return s, false
-	case s.Start == start:
-		s.Cur = max(0, s.Cur-units)
-	case r.Kind == Sliding && s.Start == start+r.Window:
-		s.Prev = max(0, s.Prev-units)
 	default:
-		return s, false
+		return s.Start + r.Window
 	}
-	return s, true
 }
 
-// Margin is the least time that a counter is kept after it has stopped to
+// Refund gives back units to the state, which is not advanced: a refund moves no
+// clock and drains nothing. They were spent in the window that starts at the tick
+// start, at the instant at. It reports false if that counts no longer now.
+func (r *Rule) Refund(s *State, now, start, at, units int64) bool {
+	then := *s
+	if !r.Advance(&then, now) {
+		return false
+	}
+	if r.Kind == GCRA {
+		if !r.holds(&then, start, at, now) {
+			return false
+		}
+		giveBack(s, units)
+		return true
+	}
+	if start != then.Start && (r.Kind != Sliding || start != then.Start-r.Window) {
+		return false
+	}
+	counted := s.Start
+	if then.Last < s.Last { // moved to where the clock is
+		counted = then.Start
+	}
+	switch start {
+	case counted:
+		s.Cur = max(0, s.Cur-units)
+	case counted - r.Window:
+		s.Prev = max(0, s.Prev-units)
+	}
+	return true
+}
+
+// ForgetSpent returns the instant from which it need not be known that what was
+// spent at the instant at, in the window that starts at the tick start, was
+// given back: when it counts no longer, and a margin.
+func (r *Rule) ForgetSpent(start, at int64) int64 {
+	end, window := start+r.Window, r.Window
+	switch r.Kind {
+	case Sliding:
+		end += window
+	case Calendar:
+		start, end, _ = r.window(start)
+		window = end - start
+	case GCRA:
+		end = r.heldUntil(at)
+	}
+	return r.forget(end, window)
+}
+
+// margin is the least time that a counter is kept after it has stopped to
 // count, for clocks that step back.
-const Margin = int64(time.Minute / time.Microsecond)
+const margin = int64(time.Minute / time.Microsecond)
 
 // Forget returns the instant from which an advanced state need not be kept: its
-// life and a margin of a tenth of a window, at least Margin.
-func (r *Rule) Forget(s State) int64 {
-	start, end, _ := r.window(s.Last)
-	window := end - start
-	if r.Kind == Sliding {
-		end += window
+// life and a margin of a tenth of a window, at least a minute. The life of a
+// GCRA is the time in which it drains at its present rate.
+func (r *Rule) Forget(s *State) int64 {
+	var end, window int64
+	if r.Kind == GCRA {
+		end, window = r.drained(s, 0), r.Window
+	} else {
+		if window = r.Window; r.Kind == Calendar {
+			_, end, _ = r.window(s.Last)
+			window = end - s.Start
+		}
+		end = s.Start + window
+		if r.Kind == Sliding {
+			end += window
+		}
 	}
-	return end*r.Tick + max(Margin, window*r.Tick/10)
+	return r.forget(end, window)
+}
+
+func (r *Rule) forget(end, window int64) int64 {
+	return min(end*r.Tick, horizon) + max(margin, window*r.Tick/10)
 }

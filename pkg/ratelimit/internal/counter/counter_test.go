@@ -9,6 +9,11 @@ import (
 	"pgregory.net/rapid"
 )
 
+func windowed(kind Kind, limit int64, window time.Duration) (r Rule) {
+	r.Windowed(kind, limit, limit, window)
+	return r
+}
+
 // The reference says what the documentation does, in exact fractions and
 // without a thought for speed.
 
@@ -18,6 +23,21 @@ func ceil(r *big.Rat) *big.Int {
 }
 
 func ratio(a, b int64) *big.Rat { return big.NewRat(a, b) }
+
+func used(r *Rule, s State) int64 { return r.Used(&s) }
+
+func advance(r *Rule, s State, now int64) (State, bool) {
+	ok := r.Advance(&s, now)
+	return s, ok
+}
+
+// fitsFrom is FitsFrom also where cost fits already.
+func fitsFrom(r *Rule, s State, cost int64) int64 {
+	if cost <= r.Capacity()-r.Used(&s) {
+		return s.Last
+	}
+	return r.FitsFrom(&s, cost)
+}
 
 // referenceUsed is ⌈prev·w⌉ + cur, where w is the part of the previous window
 // still covered, rounded up to a 2^-20th.
@@ -35,7 +55,7 @@ func slidingRule(rt *rapid.T) Rule {
 		rapid.Int64Range(100, 31*24*3600*1000),
 		rapid.SampledFrom([]int64{100, 1000, 60_000, 3_600_000, 3_600_001, 31 * 24 * 3_600_000}),
 	).Draw(rt, "window")
-	return NewSliding(limit, time.Duration(window)*time.Millisecond)
+	return windowed(Sliding, limit, time.Duration(window)*time.Millisecond)
 }
 
 // slidingState draws an advanced state, which may exceed the limit as after a
@@ -51,13 +71,13 @@ func TestSlidingUsedEqualsTheReference(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		r := slidingRule(rt)
 		s := slidingState(rt, &r)
-		require.Equal(rt, referenceUsed(s, r.Window).String(), big.NewInt(r.Used(s)).String())
+		require.Equal(rt, referenceUsed(s, r.Window).String(), big.NewInt(used(&r, s)).String())
 	})
 }
 
 // at is the state some ticks later, if nothing is spent.
 func at(rt *rapid.T, r *Rule, s State, tick int64) State {
-	later, ok := r.Advance(s, tick*r.Tick)
+	later, ok := advance(r, s, tick*r.Tick)
 	require.True(rt, ok)
 	require.Equal(rt, tick, later.Last)
 	return later
@@ -68,7 +88,7 @@ func TestFitsFromIsTheFirstTickThatFits(t *testing.T) {
 		r := slidingRule(rt)
 		s := slidingState(rt, &r)
 		cost := rapid.Int64Range(0, r.Limit+1).Draw(rt, "cost")
-		from := r.FitsFrom(s, cost)
+		from := fitsFrom(&r, s, cost)
 		if cost > r.Limit {
 			require.Equal(rt, Never, from)
 			return
@@ -84,11 +104,11 @@ func TestFitsFromIsTheFirstTickThatFits(t *testing.T) {
 
 func TestProductsStayBelowTwoToThe53(t *testing.T) {
 	for _, window := range []time.Duration{time.Hour, time.Hour + time.Millisecond, 31 * 24 * time.Hour} {
-		r := NewSliding(1<<32, window)
+		r := windowed(Sliding, 1<<32, window)
 		s := State{Last: 0, Start: 0, Prev: 1 << 32, Cur: 1 << 32}
 		require.Less(t, r.Window*one+r.Window-1, int64(1)<<53)
 		require.Less(t, s.Prev*one+one-1, int64(1)<<53)
-		require.Equal(t, int64(1<<33), r.Used(s))
+		require.Equal(t, int64(1<<33), used(&r, s))
 	}
 }
 
@@ -98,7 +118,7 @@ func TestUsedNeverGrowsByWaiting(t *testing.T) {
 		s := slidingState(rt, &r)
 		wait := rapid.OneOf(rapid.Int64Range(0, 3), rapid.Int64Range(0, 3*r.Window)).Draw(rt, "wait")
 		later := at(rt, &r, s, s.Last+wait)
-		require.LessOrEqual(rt, r.Used(later), r.Used(s))
+		require.LessOrEqual(rt, used(&r, later), used(&r, s))
 	})
 }
 
@@ -117,11 +137,11 @@ func TestAdvance(t *testing.T) {
 		{"a window behind", 5, spent, spent},
 		{"further behind", 4, State{4, 0, 3, 4}, State{4, 0, 3, 4}},
 	} {
-		sliding, fixed := NewSliding(10, time.Minute), NewFixed(10, time.Minute)
-		got, ok := sliding.Advance(spent, c.now)
+		sliding, fixed := windowed(Sliding, 10, time.Minute), windowed(Fixed, 10, time.Minute)
+		got, ok := advance(&sliding, spent, c.now)
 		require.True(t, ok, c.name)
 		require.Equal(t, c.sliding, got, c.name)
-		got, ok = fixed.Advance(spent, c.now)
+		got, ok = advance(&fixed, spent, c.now)
 		require.True(t, ok, c.name)
 		require.Equal(t, c.next, got, c.name)
 	}
@@ -130,33 +150,34 @@ func TestAdvance(t *testing.T) {
 func TestTicks(t *testing.T) {
 	require.Equal(t, time.Microsecond, Tick(time.Hour))
 	require.Equal(t, time.Millisecond, Tick(time.Hour+time.Millisecond))
-	hour, day := NewFixed(1, time.Hour), NewFixed(1, 24*time.Hour)
+	hour, day := windowed(Fixed, 1, time.Hour), windowed(Fixed, 1, 24*time.Hour)
 	require.Equal(t, int64(3_600_000_000), hour.Window)
 	require.Equal(t, int64(86_400_000), day.Window)
-	s, _ := day.Advance(State{}, 86_400_000*1000-1)
+	s, _ := advance(&day, State{}, 86_400_000*1000-1)
 	require.Equal(t, int64(86_399_999), s.Last, "a tick has begun when it counts")
 	require.Equal(t, int64(0), Micros(time.Time{}))
 	require.Equal(t, int64(1<<53-1), Micros(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)))
 }
 
 func TestForgetIsLifeAndMargin(t *testing.T) {
-	second, day := NewFixed(1, time.Second), NewFixed(1, 24*time.Hour)
-	slidingDay := NewSliding(1, 24*time.Hour)
+	second, day := windowed(Fixed, 1, time.Second), windowed(Fixed, 1, 24*time.Hour)
+	slidingDay := windowed(Sliding, 1, 24*time.Hour)
 	used := State{Cur: 1}
 	instant := func(d time.Duration) int64 { return d.Microseconds() }
-	require.Equal(t, instant(61*time.Second), second.Forget(used))
-	require.Equal(t, instant(24*time.Hour+144*time.Minute), day.Forget(used))
-	require.Equal(t, instant(48*time.Hour+144*time.Minute), slidingDay.Forget(used))
-	periods := NewCalendar(1, time.Unix(0, 0), time.Unix(1000, 0), time.Unix(3000, 0), time.Unix(6000, 0))
-	require.Equal(t, instant(3200*time.Second), periods.Forget(State{Last: 1_500_000, Start: 1_000_000, Cur: 1}))
+	require.Equal(t, instant(61*time.Second), second.Forget(&used))
+	require.Equal(t, instant(24*time.Hour+144*time.Minute), day.Forget(&used))
+	require.Equal(t, instant(48*time.Hour+144*time.Minute), slidingDay.Forget(&used))
+	var periods Rule
+	periods.Calendar(1, time.Unix(0, 0), time.Unix(1000, 0), time.Unix(3000, 0), time.Unix(6000, 0))
+	require.Equal(t, instant(3200*time.Second), periods.Forget(&State{Last: 1_500_000, Start: 1_000_000, Cur: 1}))
 }
 
 func TestForgottenStatesNoLongerCount(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		r := slidingRule(rt)
 		s := slidingState(rt, &r)
-		after, _ := r.Advance(s, r.Forget(s)-Margin)
-		require.Zero(rt, r.Used(after))
+		after, _ := advance(&r, s, r.Forget(&s)-margin)
+		require.Zero(rt, used(&r, after))
 	})
 }
 
@@ -164,7 +185,7 @@ func FuzzIdentitiesDiffer(f *testing.F) {
 	f.Add("a", "bc", "d", "ab", "c", "d")
 	f.Add("", "", "\x01", "", "\x01", "")
 	f.Fuzz(func(t *testing.T, scope1, id1, name1, scope2, id2, name2 string) {
-		r := NewFixed(1, time.Minute)
+		r := windowed(Fixed, 1, time.Minute)
 		same := scope1 == scope2 && id1 == id2 && name1 == name2
 		first := string(r.AppendIdentity(nil, scope1, id1, name1, ""))
 		second := string(r.AppendIdentity(nil, scope2, id2, name2, ""))

@@ -8,7 +8,7 @@ const one = 1 << 20
 // trailing estimates what was spent in the window that ends at s.Last: all of
 // the current bucket and, of the previous one, the fraction that the trailing
 // window still covers.
-func trailing(s State, window int64) int64 {
+func trailing(s *State, window int64) int64 {
 	if s.Prev == 0 {
 		return s.Cur
 	}
@@ -20,7 +20,7 @@ func trailing(s State, window int64) int64 {
 // slidingFitsFrom returns the first tick at which no more than room is used,
 // room ≥ 0. It inverts trailing exactly: of the weights, one/2^20 apart, it
 // takes the largest that is small enough, and the first tick with that weight.
-func slidingFitsFrom(s State, room, window int64) int64 {
+func slidingFitsFrom(s *State, room, window int64) int64 {
 	if s.Cur <= room {
 		return s.Start + elapsedFor(s.Prev, room-s.Cur, window)
 	}
