@@ -214,9 +214,16 @@ func checks(r *recording, secrets []string) {
 	r.call(403, "GET", "/api/v1/authorize/v1/charges?deny_status=418", nil, "X-Viva-Token", r.token, "X-Api-Key", fresh)
 
 	limit := object{"namespace": "logins", "identifier": "203.0.113.7", "rules": []object{{"name": "tries", "limit": 2, "window": "8760h", "algorithm": "fixed_window"}}}
+	paced := object{"namespace": "logins", "identifier": "203.0.113.7", "rules": []object{
+		{"name": "paced", "limit": 1, "window": "744h", "algorithm": "gcra", "burst": 3},
+		{"name": "logged", "limit": 2, "window": "744h", "algorithm": "sliding_log"},
+	}}
 	for range 3 {
 		r.call(200, "POST", "/api/v1/limits/check", limit)
+		r.call(200, "POST", "/api/v1/limits/check", paced)
 	}
+	paced["rules"] = []object{{"name": "paced", "limit": 1, "window": "744h", "algorithm": "gcra", "burst": 12}}
+	r.call(422, "POST", "/api/v1/limits/check", paced)
 }
 
 // lives follows keys from hand to hand to their end.

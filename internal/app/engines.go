@@ -23,8 +23,10 @@ import (
 type engines struct {
 	db    *repositories.DB
 	redis redis.UniversalClient // nil in the embedded engine
-	// limits decides checks; reset forgets what it counted.
+	// limits decides checks of keys; reset forgets what it counted. stated
+	// decides those of limits/check, in memory of its own.
 	limits limits
+	stated validation.Limits
 	policy validation.Policy
 }
 
@@ -56,9 +58,13 @@ func openEngines(ctx context.Context, cfg *config.Config, role config.Role, l *l
 		return nil, err
 	}
 	e := &engines{db: db, policy: validation.Policy(cfg.RateLimit.OnStoreFailure)}
-	memory := ratelimit.NewMemory(ratelimit.WithMaxEntries(cfg.RateLimit.MaxEntries))
+	// A caller of limits/check makes up its identifiers, so it could fill a store
+	// that keys share with it and have their limits refused.
+	ofKeys := ratelimit.NewMemory(ratelimit.WithMaxEntries(cfg.RateLimit.MaxEntries))
+	ofStated := ratelimit.NewMemory(ratelimit.WithMaxEntries(cfg.RateLimit.LimitsCheckMaxEntries))
 	if cfg.Redis.URL == "" {
-		e.limits = validation.Embedded{Store: memory, Policy: e.policy}
+		e.limits = validation.Embedded{Store: ofKeys, Policy: e.policy}
+		e.stated = validation.Embedded{Store: ofStated, Policy: e.policy}
 		return e, e.beAlone(ctx, role, l)
 	}
 	redis.SetLogger(redisLog{log.Named("redis")})
@@ -67,7 +73,7 @@ func openEngines(ctx context.Context, cfg *config.Config, role config.Role, l *l
 	}
 	l.opened("redis", e.redis.Close)
 	shared := redisstore.New(e.redis, redisstore.WithNamespace(cfg.Redis.Namespace))
-	e.limits = validation.NewGuard(shared, memory, validation.GuardOptions{
+	guard := validation.NewGuard(shared, ofKeys, validation.GuardOptions{
 		Policy:   e.policy,
 		Timeout:  cfg.RateLimit.StoreTimeout,
 		Failures: cfg.RateLimit.Breaker.Failures,
@@ -80,6 +86,7 @@ func openEngines(ctx context.Context, cfg *config.Config, role config.Role, l *l
 			}
 		},
 	})
+	e.limits, e.stated = guard, guard.WithLocal(ofStated)
 	return e, nil
 }
 

@@ -45,6 +45,40 @@ func TestAKeyIsMadeCheckedLimitedAndRevokedOnEveryEngine(t *testing.T) {
 	}
 }
 
+func TestEveryAlgorithmLimitsOnEveryEngine(t *testing.T) {
+	rules := []object{ // of which each admits three at once
+		{"name": "r", "window": "1h", "algorithm": "sliding_window", "limit": 3},
+		{"name": "r", "window": "1h", "algorithm": "fixed_window", "limit": 3},
+		{"name": "r", "window": "1h", "algorithm": "gcra", "limit": 1, "burst": 3},
+		{"name": "r", "window": "1h", "algorithm": "sliding_log", "limit": 3},
+	}
+	for _, e := range allEngines {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			p := run(t, e.role, append(e.environ(t), "VIVA_RATELIMIT_STORE_TIMEOUT=5s")...)
+			for _, rule := range rules {
+				algorithm := rule["algorithm"]
+				key := p.do("POST", "/api/v1/keys", object{"name": algorithm, "rules": []object{rule}})
+				path, secret := "/api/v1/keys/"+key["id"].(string), key["secret"].(string)
+				stored := p.do("GET", path, nil)["rules"].([]any)[0].(object)
+				require.Equal(t, algorithm, stored["algorithm"])
+				require.EqualValues(t, rule["burst"], stored["burst"])
+				for i := range 3 {
+					require.Equal(t, true, p.check(secret)["allowed"], "%s, call %d", algorithm, i)
+				}
+				refused := p.check(secret)
+				require.Equal(t, "rate_limited", refused["code"], algorithm)
+				require.Equal(t, false, refused["degraded"])
+				require.Positive(t, refused["retry_after_ms"], algorithm)
+				too := p.do("POST", "/api/v1/validate", object{"api_key": secret, "cost": 4})
+				require.Equal(t, "cost_exceeds_limit", too["code"], algorithm)
+				p.do("POST", path+"/reset-limits", nil)
+				require.Equal(t, true, p.check(secret)["allowed"], "%s, after a reset", algorithm)
+			}
+		})
+	}
+}
+
 func TestTheFirstStartLeavesAnAdminTokenInAPrivateFile(t *testing.T) {
 	dir := t.TempDir()
 	p := run(t, config.RoleServe, "VIVA_BOOTSTRAP_TOKEN=", "VIVA_DATA_DIR="+dir)

@@ -66,7 +66,7 @@ func newServices(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) 
 		}),
 		owners:     owners.New(ownerStore, ownerStore, planStore, changes, cfg.Plans.Default, clock),
 		plans:      plans.New(planStore, planStore, changes, clock),
-		validation: validation.New(keyCache, e.limits, time.Now),
+		validation: validation.New(keyCache, e.limits, e.stated, time.Now),
 	}
 }
 

@@ -92,7 +92,11 @@ func printAnswer(cmd *cobra.Command, a *client.Answer) error {
 	w := newTable(cmd.OutOrStdout())
 	fmt.Fprintln(w, "\nLIMIT\tUNITS\tREMAINING\tMORE IN\tSAYS")
 	for _, l := range a.Limits {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", visible(l.Name), l.Limit, l.Remaining, milliseconds(l.ResetAfterMS), verdict(&l))
+		limit := strconv.FormatInt(l.Limit, 10)
+		if l.Burst != 0 && l.Burst != l.Limit {
+			limit += fmt.Sprintf(" burst %d", l.Burst)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", visible(l.Name), limit, l.Remaining, milliseconds(l.ResetAfterMS), verdict(&l))
 	}
 	return w.Flush()
 }

@@ -12,6 +12,7 @@ const (
 	allowed = `{"allowed":true,"code":"ok","request_id":"r1","degraded":true,
 		"key":{"id":"k1","name":"Checkout","keyspace":"default","owner":"cust_42","plan":"pro","environment":"live","metadata":{}},
 		"limits":[{"name":"per-minute","limit":100,"remaining":99,"reset_after_ms":600},
+			{"name":"bucket","limit":10,"burst":50,"remaining":49,"reset_after_ms":100},
 			{"name":"trial","limit":1,"remaining":0,"reset_after_ms":5000,"shadow":true,"would_deny":true}],"headers":{}}`
 	limited = `{"allowed":false,"code":"rate_limited","request_id":"r1","degraded":false,"retry_after_ms":1200,
 		"key":{"id":"k1","name":"Checkout","keyspace":"default","owner":"cust_42","plan":"pro","environment":"live","metadata":{}},
@@ -34,9 +35,10 @@ owner     cust_42 on plan pro
 degraded  true
 request   r1
 
-LIMIT       UNITS  REMAINING  MORE IN  SAYS
-per-minute  100    99         600ms    admits
-trial       1      0          5s       would refuse (shadow)
+LIMIT       UNITS        REMAINING  MORE IN  SAYS
+per-minute  100          99         600ms    admits
+bucket      10 burst 50  49         100ms    admits
+trial       1            0          5s       would refuse (shadow)
 `, ""},
 		{limited, 1, `allowed   false
 code      rate_limited

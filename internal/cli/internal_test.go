@@ -38,7 +38,8 @@ func TestOnlyYesIsYes(t *testing.T) {
 func FuzzRule(f *testing.F) {
 	f.Add("name=a,limit=1,window=1s")
 	f.Add("name=a, limit=9007199254740991,period=month,overage=allow,algorithm=fixed_window,scope=owner,method=GET,endpoint=/v1/**,shadow")
-	f.Add("name=,limit=,window=1h30m")
+	f.Add("name=a,limit=1,window=1s,algorithm=gcra,burst=4294967296")
+	f.Add("name=,limit=,window=1h30m,burst=")
 	f.Fuzz(func(t *testing.T, text string) {
 		rule, err := parseRule(text)
 		if err != nil {

@@ -21,6 +21,7 @@ const (
 		"expires_at":"2027-03-01T12:00:00Z","revoked_at":null,"suspended_until":"2026-03-03T12:00:00Z","suspend_reason":"runaway client",
 		"allowed_ips":["10.0.0.0/8"],"permissions":["read","write"],"methods":[],"endpoints":["/v1/**"],
 		"rules":[{"name":"per-minute","limit":60,"window":"1m","algorithm":"sliding_window","scope":"key","methods":["GET"],"shadow":true},
+			{"name":"bucket","limit":10,"window":"1s","algorithm":"gcra","burst":50,"scope":"key"},
 			{"name":"monthly","limit":10000,"period":"month","algorithm":"fixed_window","scope":"owner","overage":"allow"}],
 		"tags":["eu"],"metadata":{"region":"eu","a":"b"},"created_at":"2026-03-01T12:00:00Z","updated_at":"2026-03-01T12:00:00Z"}`
 	secret = "viva_live_0123456789abcdefghijklmnopqrstuv012345"
@@ -47,6 +48,7 @@ permissions  read, write
 methods      -
 endpoints    /v1/**
 rules        name=per-minute,limit=60,window=1m,algorithm=sliding_window,scope=key,method=GET,shadow
+             name=bucket,limit=10,window=1s,algorithm=gcra,burst=50,scope=key
              name=monthly,limit=10000,period=month,algorithm=fixed_window,scope=owner,overage=allow
 tags         eu
 metadata     a=b
@@ -98,13 +100,17 @@ func TestKeyCommandsSayWhatTheyMean(t *testing.T) {
 				"--method", "GET", "--endpoint", "/v1/{a,b}", "--tag", "eu", "--metadata", "region=eu",
 				"--rule", "name=burst,limit=10,window=1s,algorithm=fixed_window,scope=owner,method=GET,method=PUT,endpoint=/x,shadow",
 				"--quota", "name=monthly,limit=10000,period=month,overage=allow", "--rule", "name=b,limit=1,window=90m,shadow=false",
+				"--rule", "name=c,limit=10,window=1s,algorithm=gcra,burst=50",
+				"--rule", "name=d,limit=9,window=1h,algorithm=sliding_log",
 			},
 			line: one,
 			body: `{"name":"Checkout","keyspace":"payments","owner":"cust_42","plan":"pro","environment":"test","expires_at":"2027-03-01T12:00:00Z",
 				"allowed_ips":["10.0.0.0/8","::1"],"permissions":["read","write"],"methods":["GET"],"endpoints":["/v1/{a,b}"],
 				"tags":["eu"],"metadata":{"region":"eu"},"rules":[
 				{"name":"burst","limit":10,"window":"1s","algorithm":"fixed_window","scope":"owner","methods":["GET","PUT"],"endpoints":["/x"],"shadow":true},
-				{"name":"monthly","limit":10000,"period":"month","overage":"allow"},{"name":"b","limit":1,"window":"1h30m"}]}`,
+				{"name":"monthly","limit":10000,"period":"month","overage":"allow"},{"name":"b","limit":1,"window":"1h30m"},
+				{"name":"c","limit":10,"window":"1s","algorithm":"gcra","burst":50},
+				{"name":"d","limit":9,"window":"1h","algorithm":"sliding_log"}]}`,
 			out: secret,
 		},
 		"create from a file": {
@@ -323,6 +329,7 @@ func TestBadInputIsNotSent(t *testing.T) {
 		"a quota says period=day or period=month":            {"keys", "create", "a", "--quota", "name=a,limit=1,window=1s"},
 		"it says name= and limit=":                           {"keys", "create", "a", "--rule", "name=a,window=1s"},
 		"limit must be a whole number from 1":                {"keys", "create", "a", "--rule", "name=a,limit=0,window=1s"},
+		"burst must be a whole number from 1":                {"keys", "create", "a", "--rule", "name=a,limit=1,window=1s,burst=0"},
 		"window must be a duration such as 30s or 1h":        {"keys", "create", "a", "--rule", "name=a,limit=1,window=1"},
 		"shadow must be true or false":                       {"keys", "create", "a", "--rule", "name=a,limit=1,window=1s,shadow=maybe"},
 		"limit is there twice":                               {"keys", "create", "a", "--rule", "name=a,limit=1,limit=2,window=1s"},

@@ -16,7 +16,8 @@ import (
 func addRuleFlags(cmd *cobra.Command, rules *[]client.Rule) {
 	cmd.Flags().Var(&ruleFlag{rules: rules}, "rule",
 		"a limit, such as name=per-second,limit=10,window=1s; repeat for more. It may also say\n"+
-			"algorithm=fixed_window, scope=key|owner, method=GET, endpoint=/v1/** (repeat for more) and shadow")
+			"algorithm=sliding_window|fixed_window|gcra|sliding_log, burst=20 (with gcra), scope=key|owner,\n"+
+			"method=GET, endpoint=/v1/** (repeat for more) and shadow")
 	cmd.Flags().Var(&ruleFlag{rules: rules, quota: true}, "quota",
 		"a quota, such as name=monthly,limit=10000,period=month; repeat for more. It may also say\n"+
 			"overage=allow, and what a rule may")
@@ -76,9 +77,9 @@ func setRule(rule *client.Rule, name, value string) (err error) {
 	case "name":
 		rule.Name = value
 	case "limit":
-		if rule.Limit, err = strconv.ParseInt(value, 10, 64); err != nil || rule.Limit < 1 {
-			return errors.New("limit must be a whole number from 1")
-		}
+		rule.Limit, err = units(name, value)
+	case "burst":
+		rule.Burst, err = units(name, value)
 	case "window":
 		if rule.Window, err = time.ParseDuration(value); err != nil || rule.Window <= 0 {
 			return errors.New("window must be a duration such as 30s or 1h")
@@ -100,9 +101,18 @@ func setRule(rule *client.Rule, name, value string) (err error) {
 			return errors.New("shadow must be true or false")
 		}
 	default:
-		return errors.New("it may say name, limit, window or period, algorithm, scope, overage, method, endpoint and shadow")
+		return errors.New("it may say name, limit, window or period, algorithm, burst, scope, overage, " +
+			"method, endpoint and shadow")
 	}
-	return nil
+	return err
+}
+
+func units(name, value string) (int64, error) {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("%s must be a whole number from 1", name)
+	}
+	return n, nil
 }
 
 // formatRule writes a rule as parseRule reads it.
@@ -120,6 +130,9 @@ func formatRule(r *client.Rule) string {
 	}
 	add("period", string(r.Period))
 	add("algorithm", string(r.Algorithm))
+	if r.Burst != 0 {
+		add("burst", strconv.FormatInt(r.Burst, 10))
+	}
 	add("scope", string(r.Scope))
 	add("overage", string(r.Overage))
 	for _, method := range r.Methods {
@@ -143,7 +156,8 @@ func formatRules(rules []client.Rule) string {
 	return strings.Join(lines, "\n")
 }
 
-// summarizeRules names rules for a list: per-minute 60/1m.
+// summarizeRules names rules for a list: per-minute 60/1m, or with a burst
+// per-minute 60/1m burst 100.
 func summarizeRules(rules []client.Rule) string {
 	terms := make([]string, len(rules))
 	for i, r := range rules {
@@ -152,6 +166,9 @@ func summarizeRules(rules []client.Rule) string {
 			per = client.FormatDuration(r.Window)
 		}
 		terms[i] = fmt.Sprintf("%s %d/%s", r.Name, r.Limit, per)
+		if r.Burst != 0 && r.Burst != r.Limit {
+			terms[i] += fmt.Sprintf(" burst %d", r.Burst)
+		}
 	}
 	return words(terms)
 }

@@ -63,7 +63,8 @@ func TestOwnersPlansAndKeyspacesAreAdministered(t *testing.T) {
 		"POST /api/v1/plans": status(201, planJSON), "GET /api/v1/plans/gold": ok(planJSON), "PATCH /api/v1/plans/gold": ok(planJSON),
 		"GET /api/v1/plans": ok(`{"data":[` + planJSON + `]` + none), "DELETE /api/v1/plans/gold": status(204, ""),
 		"POST /api/v1/plans/gold/versions": status(201, planJSON),
-		"GET /api/v1/plans/gold/versions": ok(`{"data":[{"id":"v3","number":3,"rules":[{"name":"a","limit":1,"window":"1h"},{"name":"q","limit":2,"period":"day"}],
+		"GET /api/v1/plans/gold/versions": ok(`{"data":[{"id":"v3","number":3,"rules":[{"name":"a","limit":1,"window":"1h"},
+			{"name":"b","limit":5,"window":"1s","algorithm":"gcra","burst":9},{"name":"q","limit":2,"period":"day"}],
 			"created_at":"2026-03-01T12:00:00Z"}]` + none),
 		"POST /api/v1/keyspaces": status(201, keyspaceJSON), "GET /api/v1/keyspaces/payments": ok(keyspaceJSON),
 		"PATCH /api/v1/keyspaces/payments": ok(keyspaceJSON), "GET /api/v1/keyspaces": ok(`{"data":[` + keyspaceJSON + `]` + none),
@@ -132,7 +133,8 @@ func TestOwnersPlansAndKeyspacesAreAdministered(t *testing.T) {
 		},
 		"list versions": {
 			args: []string{"plans", "versions", "gold"}, line: "GET /api/v1/plans/gold/versions?limit=51",
-			out: "NUMBER  CREATED              RULES            ID\n3       2026-03-01 12:00:00  a 1/1h, q 2/day  v3\n",
+			out: "NUMBER  CREATED              RULES                            ID\n" +
+				"3       2026-03-01 12:00:00  a 1/1h, b 5/1s burst 9, q 2/day  v3\n",
 		},
 		"update plan": {
 			args: []string{"plans", "update", "gold", "--name", "silver", "--archived=false", "--clear", "description"},

@@ -78,8 +78,10 @@ type RateLimit struct {
 	OnStoreFailure string `key:"on_store_failure" default:"local" oneof:"local deny allow"`
 	// The longest a check waits for Redis.
 	StoreTimeout time.Duration `key:"store_timeout" default:"50ms" min:"1ms" max:"5s"`
-	// Counters held in the memory of one process, at most. When full, new ones meet `on_store_failure`.
+	// Counters of keys and owners held in the memory of one process, at most. When full, new ones meet `on_store_failure`.
 	MaxEntries int `key:"max_entries" default:"10000000" min:"1000" max:"1000000000"`
+	// The same for what `limits/check` counts, held apart: identifiers that callers make up leave room for keys.
+	LimitsCheckMaxEntries int `key:"limits_check_max_entries" default:"1000000" min:"1000" max:"1000000000"`
 
 	Breaker Breaker `key:"breaker"`
 }

@@ -135,7 +135,7 @@ func authorizeResponses() map[string]*huma.Response {
 		headers := map[string]*huma.Param{
 			"RateLimit":             text(`What is left by rule: "per-minute";r=42;t=17`),
 			"RateLimit-Policy":      text(`The rules: "per-minute";q=100;w=60`),
-			"X-RateLimit-Limit":     text("Limit of the tightest rule"),
+			"X-RateLimit-Limit":     text("The most that the tightest rule ever has: its limit, or its burst"),
 			"X-RateLimit-Remaining": text("What is left of it"),
 			"X-RateLimit-Reset":     text("When there is more, in seconds since 1970"),
 			"X-Viva-Code":           text("The code of the answer"),

@@ -98,6 +98,10 @@ func appendAnswerLimit(b []byte, l *validation.Limit) []byte {
 	b = appendString(b, l.Rule.Name)
 	b = append(b, `,"limit":`...)
 	b = strconv.AppendInt(b, l.Rule.Limit, 10)
+	if l.Rule.Burst != 0 {
+		b = append(b, `,"burst":`...)
+		b = strconv.AppendInt(b, l.Rule.Burst, 10)
+	}
 	b = append(b, `,"remaining":`...)
 	b = strconv.AppendInt(b, l.Remaining, 10)
 	b = append(b, `,"reset_after_ms":`...)

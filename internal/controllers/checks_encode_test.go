@@ -13,6 +13,7 @@ import (
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/internal/services/validation"
 	"github.com/viva/rate-limiter/pkg/ratelimit"
+	"github.com/viva/rate-limiter/pkg/ratelimit/httplimit"
 )
 
 func answers() *rapid.Generator[*validation.Answer] {
@@ -32,8 +33,12 @@ func answers() *rapid.Generator[*validation.Answer] {
 				Name: rapid.StringMatching(`[a-zA-Z0-9._-]{1,20}`).Draw(t, "name"), Limit: rapid.Int64Range(1, models.MaxFixedLimit).Draw(t, "limit"),
 				Window: max(0, wait.Draw(t, "window")), Shadow: rapid.Bool().Draw(t, "shadow"),
 			}
+			if rapid.Bool().Draw(t, "bucket") {
+				rule.Algorithm, rule.Burst = ratelimit.GCRA, rapid.Int64Range(1, models.MaxSlidingLimit).Draw(t, "burst")
+			}
 			a.Limits = append(a.Limits, validation.Limit{
-				Rule: rule, Remaining: rapid.Int64Range(0, rule.Limit).Draw(t, "remaining"), ResetAfter: max(0, wait.Draw(t, "reset")),
+				Rule: rule, Remaining: rapid.Int64Range(0, rule.Capacity()).Draw(t, "remaining"),
+				ResetAfter: max(0, wait.Draw(t, "reset")),
 				RetryAfter: wait.Draw(t, "retry"), Denied: rapid.Bool().Draw(t, "denied"), WouldDeny: rapid.Bool().Draw(t, "would"),
 			})
 		}
@@ -110,6 +115,28 @@ func ofSeconds(n int64) time.Duration { return time.Duration(n) * time.Second }
 func requireRoundedUp(t require.TestingT, exact, whole time.Duration) {
 	require.GreaterOrEqual(t, whole, exact)
 	require.Less(t, whole-exact, time.Second)
+}
+
+// As package httplimit has it.
+func TestThePolicyOfABucketIsItsRateAndItsLimitTheBurst(t *testing.T) {
+	rule := &models.Rule{Name: "bucket", Algorithm: ratelimit.GCRA, Limit: 100, Burst: 20, Window: time.Minute}
+	a := &validation.Answer{Allowed: true, Limits: []validation.Limit{
+		{Rule: rule, Remaining: 19, ResetAfter: 600 * time.Millisecond},
+	}}
+	got := http.Header{}
+	var headers limitHeaders
+	headers.of(a)
+	headers.set(got)
+	taken := ratelimit.Rule{
+		Name: rule.Name, Algorithm: rule.Algorithm, Limit: rule.Limit, Burst: rule.Burst, Window: rule.Window,
+	}
+	want := http.Header{}
+	httplimit.SetHeaders(want, &ratelimit.Decision{
+		Allowed: true, Results: []ratelimit.Result{{Rule: &taken, Remaining: 19, ResetAfter: 600 * time.Millisecond}},
+	})
+	require.Equal(t, want, got)
+	require.Equal(t, []string{`"bucket";q=100;w=60`}, got.Values("RateLimit-Policy"))
+	require.Equal(t, []string{"20"}, got.Values("X-RateLimit-Limit"))
 }
 
 func TestRetryAfterIsNeverTooEarly(t *testing.T) {

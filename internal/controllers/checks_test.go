@@ -176,15 +176,27 @@ func TestALimitIsCheckedWithoutAKey(t *testing.T) {
 	require.Equal(t, "rate_limited", second["code"])
 	require.Equal(t, map[string]any{"name": "per-minute", "limit": 1.0, "remaining": 0.0,
 		"reset_after_ms": second["retry_after_ms"], "retry_after_ms": second["retry_after_ms"]}, second["limits"].([]any)[0])
+	bucket := strings.Replace(body, `"window":"1m"`, `"window":"1m","algorithm":"gcra","burst":9`, 1)
+	filled := s.do(http.MethodPost, "/api/v1/limits/check", bucket).is(http.StatusOK).object()
+	require.Equal(t, map[string]any{
+		"name": "per-minute", "limit": 1.0, "burst": 9.0, "remaining": 8.0, "reset_after_ms": 60_000.0,
+	}, filled["limits"].([]any)[0])
+	require.Equal(t, "9", filled["headers"].(map[string]any)["X-RateLimit-Limit"])
+	log := strings.Replace(body, `"window":"1m"`, `"window":"1m","algorithm":"sliding_log"`, 1)
+	require.Equal(t, true, s.do(http.MethodPost, "/api/v1/limits/check", log).is(http.StatusOK).object()["allowed"])
+	require.Equal(t, "rate_limited", s.do(http.MethodPost, "/api/v1/limits/check", log).is(http.StatusOK).text("code"))
 	other := strings.Replace(body, "203.0.113.7", "203.0.113.8", 1)
 	require.Equal(t, true, s.do(http.MethodPost, "/api/v1/limits/check", other).is(http.StatusOK).object()["allowed"])
 	for bad, field := range map[string]string{
-		`"window":"1m"->"window":"0s"`:            "body rules[0].window",
-		`"window":"1m"->"window":"soon"`:          "body rules[0].window",
-		`"limit":1->"limit":-1`:                   "body rules[0].limit",
-		`"limit":1->"limit":0`:                    "body rules[0].limit",
-		`"limit":1->"limit":9e99`:                 "body rules[0].limit",
-		`"namespace":"logins"->"namespace":"a b"`: "body namespace",
+		`"window":"1m"->"window":"0s"`:                           "body rules[0].window",
+		`"window":"1m"->"window":"soon"`:                         "body rules[0].window",
+		`"limit":1->"limit":-1`:                                  "body rules[0].limit",
+		`"limit":1->"limit":0`:                                   "body rules[0].limit",
+		`"limit":1->"limit":9e99`:                                "body rules[0].limit",
+		`"limit":1->"limit":1,"burst":2`:                         "body rules[0].burst",
+		`"namespace":"logins"->"namespace":"a b"`:                "body namespace",
+		`"limit":1->"limit":1,"algorithm":"gcra","burst":527041`: "body rules[0].burst",
+		`"limit":1->"limit":10001,"algorithm":"sliding_log"`:     "body rules[0].limit",
 	} {
 		from, to, _ := strings.Cut(bad, "->")
 		s.refuses(t, 422, field, http.MethodPost, "/api/v1/limits/check", strings.Replace(body, from, to, 1))

@@ -82,7 +82,8 @@ type answerKeyBody struct {
 
 type answerLimitBody struct {
 	Name         string `json:"name"`
-	Limit        int64  `json:"limit"`
+	Limit        int64  `json:"limit" doc:"Units in a window or period"`
+	Burst        int64  `json:"burst,omitzero" doc:"Units at once; absent unless the algorithm is gcra"`
 	Remaining    int64  `json:"remaining" doc:"Units that could be spent now"`
 	ResetAfterMS int64  `json:"reset_after_ms" doc:"Time until there is more to spend"`
 	RetryAfterMS int64  `json:"retry_after_ms,omitzero" doc:"When this rule would admit the same call; absent unless it refused"`
@@ -104,7 +105,8 @@ func answerOf(a *validation.Answer) answerBody {
 	for i := range a.Limits {
 		l := &a.Limits[i]
 		body.Limits[i] = answerLimitBody{
-			Name: l.Rule.Name, Limit: l.Rule.Limit, Remaining: l.Remaining, ResetAfterMS: milliseconds(l.ResetAfter),
+			Name: l.Rule.Name, Limit: l.Rule.Limit, Burst: l.Rule.Burst,
+			Remaining: l.Remaining, ResetAfterMS: milliseconds(l.ResetAfter),
 			RetryAfterMS: retryMilliseconds(l.RetryAfter), Shadow: l.Rule.Shadow, WouldDeny: l.WouldDeny,
 		}
 	}

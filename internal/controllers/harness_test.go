@@ -120,7 +120,7 @@ func (s *server) wire() {
 		Plans:      plans.New(planStore, planStore, changes, s.clock),
 		Access:     s.access,
 		Audit:      auditing,
-		Validation: validation.New(s.source, limits, s.clock),
+		Validation: validation.New(s.source, limits, limits, s.clock),
 		Token:      middleware.TokenFrom, ForwardedFor: proxies.ForwardedFor,
 		Idempotency: struct {
 			*repositories.DB

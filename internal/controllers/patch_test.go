@@ -34,9 +34,16 @@ func TestAMergePatchSetsLeavesAndClears(t *testing.T) {
 func TestWhatWasReadCanBeSentBack(t *testing.T) {
 	s := newServer(t)
 	id, _ := s.newKey(`"rules":[{"name":"r","limit":5,"window":"1h"},{"name":"q","limit":9,"period":"month","overage":"allow"},` +
-		`{"name":"s","limit":1,"window":"100ms","algorithm":"fixed_window","methods":["get"],"endpoints":["/v1/**"],"shadow":true}]`)
+		`{"name":"s","limit":1,"window":"100ms","algorithm":"fixed_window",` +
+		`"methods":["get"],"endpoints":["/v1/**"],"shadow":true},` +
+		`{"name":"b","limit":5,"window":"1m","algorithm":"gcra","burst":20},` +
+		`{"name":"c","limit":5,"window":"1m","algorithm":"gcra"},` +
+		`{"name":"l","limit":10000,"window":"1h","algorithm":"sliding_log"}]`)
 	target := "/api/v1/keys/" + id
-	rules := s.do(http.MethodGet, target, "").object()["rules"]
+	rules := s.do(http.MethodGet, target, "").object()["rules"].([]any)
+	require.EqualValues(t, 20, rules[3].(map[string]any)["burst"])
+	require.EqualValues(t, 5, rules[4].(map[string]any)["burst"], "what was left out is filled")
+	require.NotContains(t, rules[5], "burst")
 	after := s.do(http.MethodPatch, target, `{"rules":`+encode(t, rules)+`}`, "If-Match", "*").is(http.StatusOK)
 	require.Equal(t, rules, after.object()["rules"])
 }

@@ -7,21 +7,20 @@ import (
 
 	"github.com/viva/rate-limiter/internal/services/validation"
 	"github.com/viva/rate-limiter/pkg/ratelimit"
+	"github.com/viva/rate-limiter/pkg/ratelimit/httplimit"
 )
 
 // limitHeaders are the rate-limit headers of an answer, empty where there is
 // nothing to say: RateLimit-Policy and RateLimit as structured fields of
 // draft-ietf-httpapi-ratelimit-headers-10, X-RateLimit-… of the tightest rule,
 // and Retry-After. Seconds are rounded up, so that waiting so long is long
-// enough.
+// enough. As in package httplimit, the policy of a GCRA rule is its rate, and
+// its X-RateLimit-Limit the burst.
 type limitHeaders struct {
 	policy, limit, retryAfter  []byte
 	tightest, remaining, reset []byte
 	scratch                    [256]byte
 }
-
-// maxStructured is the largest integer of a structured field (RFC 9651).
-const maxStructured = 999_999_999_999_999
 
 // of writes the headers of an answer. Shadow rules refuse nothing, and are
 // left out.
@@ -38,7 +37,7 @@ func (h *limitHeaders) of(a *validation.Answer) {
 	remainingStart, resetStart := retryEnd, retryEnd
 	if a.Tightest >= 0 {
 		t := &a.Limits[a.Tightest]
-		b = strconv.AppendInt(b, t.Rule.Limit, 10)
+		b = strconv.AppendInt(b, t.Rule.Capacity(), 10)
 		remainingStart = len(b)
 		b = strconv.AppendInt(b, t.Remaining, 10)
 		resetStart = len(b)
@@ -71,55 +70,30 @@ func (h *limitHeaders) set(header http.Header) {
 	}
 }
 
-// appendPolicies writes "per-minute";q=100;w=60 for each rule; w where the
-// window is whole seconds.
+// appendPolicies writes the members of RateLimit-Policy.
 func appendPolicies(b []byte, limits []validation.Limit) []byte {
-	start := len(b)
+	separator := ""
 	for i := range limits {
-		rule := limits[i].Rule
-		if rule.Shadow {
-			continue
-		}
-		b = appendItem(b, start, rule.Name)
-		b = append(b, ";q="...)
-		b = strconv.AppendInt(b, min(rule.Limit, maxStructured), 10)
-		if rule.Window > 0 && rule.Window%time.Second == 0 {
-			b = append(b, ";w="...)
-			b = strconv.AppendInt(b, int64(rule.Window/time.Second), 10)
+		if rule := limits[i].Rule; !rule.Shadow {
+			b = append(b, separator...)
+			b = httplimit.AppendPolicy(b, rule.Name, rule.Limit, rule.Window)
+			separator = ", "
 		}
 	}
 	return b
 }
 
-// appendLimits writes "per-minute";r=42;t=17 for each rule; t is the time until
-// there is more to spend, and absent where nothing is spent.
+// appendLimits writes the members of RateLimit.
 func appendLimits(b []byte, limits []validation.Limit) []byte {
-	start := len(b)
+	separator := ""
 	for i := range limits {
-		l := &limits[i]
-		if l.Rule.Shadow {
-			continue
-		}
-		b = appendItem(b, start, l.Rule.Name)
-		b = append(b, ";r="...)
-		b = strconv.AppendInt(b, min(l.Remaining, maxStructured), 10)
-		if l.ResetAfter > 0 {
-			b = append(b, ";t="...)
-			b = strconv.AppendInt(b, seconds(l.ResetAfter), 10)
+		if l := &limits[i]; !l.Rule.Shadow {
+			b = append(b, separator...)
+			b = httplimit.AppendLimit(b, l.Rule.Name, l.Remaining, l.ResetAfter)
+			separator = ", "
 		}
 	}
 	return b
-}
-
-// appendItem begins a member of a structured list. Names of rules hold nothing
-// that would need escaping.
-func appendItem(b []byte, start int, name string) []byte {
-	if len(b) > start {
-		b = append(b, ", "...)
-	}
-	b = append(b, '"')
-	b = append(b, name...)
-	return append(b, '"')
 }
 
 func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }

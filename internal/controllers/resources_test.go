@@ -69,16 +69,25 @@ func TestManyKeysAreCreatedOrNone(t *testing.T) {
 func TestBadRulesAreNamed(t *testing.T) {
 	s := newServer(t)
 	for rule, field := range map[string]string{
-		`{"name":"r","limit":1,"window":"0s"}`:                                      "body rules[0].window",
-		`{"name":"r","limit":-1,"window":"1m"}`:                                     "body rules[0].limit",
-		`{"name":"r","limit":0,"window":"1m"}`:                                      "body rules[0].limit",
-		`{"name":"r","limit":9007199254740992,"window":"1m"}`:                       "body rules[0].limit",
-		`{"name":"","limit":1,"window":"1m"}`:                                       "body rules[0].name",
-		`{"name":"r","limit":1,"period":"year"}`:                                    "body rules[0].period",
-		`{"name":"r","limit":1,"period":"month","algorithm":"sliding_window"}`:      "body rules[0].algorithm",
-		`{"name":"r","limit":1,"period":"month","window":"1m"}`:                     "body rules[0].window",
-		`{"name":"r","limit":1,"window":"1m","endpoints":["/{a,b}"]}`:               "body rules[0].endpoints[0]",
-		`{"name":"r","limit":1,"window":"1m"},{"name":"r","limit":1,"window":"1m"}`: "body rules[1].name",
+		`{"name":"r","limit":1,"window":"0s"}`:                                       "body rules[0].window",
+		`{"name":"r","limit":-1,"window":"1m"}`:                                      "body rules[0].limit",
+		`{"name":"r","limit":0,"window":"1m"}`:                                       "body rules[0].limit",
+		`{"name":"r","limit":9007199254740992,"window":"1m"}`:                        "body rules[0].limit",
+		`{"name":"","limit":1,"window":"1m"}`:                                        "body rules[0].name",
+		`{"name":"r","limit":1,"period":"year"}`:                                     "body rules[0].period",
+		`{"name":"r","limit":1,"period":"month","algorithm":"sliding_window"}`:       "body rules[0].algorithm",
+		`{"name":"r","limit":1,"period":"month","window":"1m"}`:                      "body rules[0].window",
+		`{"name":"r","limit":1,"period":"month","algorithm":"gcra","burst":1}`:       "body rules[0].algorithm",
+		`{"name":"r","limit":1,"period":"month","algorithm":"sliding_log"}`:          "body rules[0].algorithm",
+		`{"name":"r","limit":1,"window":"1m","algorithm":"leaky_bucket"}`:            "body rules[0].algorithm",
+		`{"name":"r","limit":1,"window":"1m","burst":2}`:                             "body rules[0].burst",
+		`{"name":"r","limit":1,"window":"1m","algorithm":"gcra","burst":0}`:          "body rules[0].burst",
+		`{"name":"r","limit":9,"window":"1s","algorithm":"gcra","burst":4294967297}`: "body rules[0].burst",
+		`{"name":"r","limit":1,"window":"1h","algorithm":"gcra","burst":8785}`:       "body rules[0].burst",
+		`{"name":"r","limit":4294967297,"window":"1h","algorithm":"gcra"}`:           "body rules[0].limit",
+		`{"name":"r","limit":10001,"window":"1h","algorithm":"sliding_log"}`:         "body rules[0].limit",
+		`{"name":"r","limit":1,"window":"1m","endpoints":["/{a,b}"]}`:                "body rules[0].endpoints[0]",
+		`{"name":"r","limit":1,"window":"1m"},{"name":"r","limit":1,"window":"1m"}`:  "body rules[1].name",
 	} {
 		_, fields := s.do(http.MethodPost, "/api/v1/keys", `{"name":"k","rules":[`+rule+`]}`).is(http.StatusUnprocessableEntity).problem()
 		require.Equal(t, []string{field}, fields, rule)

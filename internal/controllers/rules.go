@@ -18,7 +18,8 @@ type ruleBody struct {
 	Limit     int64    `json:"limit" minimum:"1" maximum:"9007199254740991" example:"100" doc:"Units in a window or period"`
 	Window    duration `json:"window,omitzero" doc:"Length of the window, from 100ms; absent where period is given"`
 	Period    string   `json:"period,omitzero" enum:"day,month" doc:"Makes the rule a quota over a calendar period in the owner's time zone"`
-	Algorithm string   `json:"algorithm,omitzero" enum:"sliding_window,fixed_window" doc:"sliding_window unless said otherwise; quotas are fixed"`
+	Algorithm string   `json:"algorithm,omitzero" enum:"sliding_window,fixed_window,gcra,sliding_log" doc:"sliding_window unless said otherwise; gcra is a steady rate with a burst (a token bucket); sliding_log is exact in every trailing window, with a limit of at most 10000; quotas are fixed"`
+	Burst     int64    `json:"burst,omitzero" minimum:"1" maximum:"4294967296" example:"20" doc:"With gcra only: units at once, of which limit come back in a window; as many as limit unless said otherwise"`
 	Scope     string   `json:"scope,omitzero" enum:"key,owner" doc:"Count each key alone, or all keys of the owner together; a plan's and an owner's rules count by owner unless they say otherwise, a key's count the key"`
 	Overage   string   `json:"overage,omitzero" enum:"block,allow" doc:"Quotas only: refuse beyond the quota (the default), or count on"`
 	Methods   []string `json:"methods,omitempty" maxItems:"16" maxLength:"16" doc:"HTTP methods the rule counts; none counts all"`
@@ -29,7 +30,7 @@ type ruleBody struct {
 func (b *ruleBody) rule() (models.Rule, error) {
 	r := models.Rule{
 		Name: b.Name, Limit: b.Limit, Window: time.Duration(b.Window), Period: models.PeriodKind(b.Period),
-		Scope: models.Scope(b.Scope), Overage: models.Overage(b.Overage),
+		Burst: b.Burst, Scope: models.Scope(b.Scope), Overage: models.Overage(b.Overage),
 		Methods: b.Methods, Endpoints: b.Endpoints, Shadow: b.Shadow,
 	}
 	if b.Algorithm == "" {
@@ -58,7 +59,7 @@ func ruleBodies(rules []models.Rule) []ruleBody {
 	for i, r := range rules {
 		bodies[i] = ruleBody{
 			Name: r.Name, Limit: r.Limit, Window: duration(r.Window), Period: string(r.Period),
-			Algorithm: r.Algorithm.String(), Scope: string(r.Scope), Overage: string(r.Overage),
+			Algorithm: r.Algorithm.String(), Burst: r.Burst, Scope: string(r.Scope), Overage: string(r.Overage),
 			Methods: r.Methods, Endpoints: r.Endpoints, Shadow: r.Shadow,
 		}
 	}

@@ -3,6 +3,7 @@ package models
 import (
 	"encoding/json"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 	"time"
@@ -52,6 +53,8 @@ const (
 	MaxFixedWindow    = 366 * 24 * time.Hour
 	MaxSlidingLimit   = 1 << 32
 	MaxFixedLimit     = 1<<53 - 1
+	MaxLogLimit       = 10_000
+	MaxDrain          = 366 * 24 * time.Hour // in which a full bucket of a GCRA rule drains
 )
 
 // Rule is a limit over a window of time, or a quota over a calendar period.
@@ -62,6 +65,7 @@ type Rule struct {
 	Window    time.Duration
 	Period    PeriodKind
 	Algorithm ratelimit.Algorithm
+	Burst     int64 // GCRA only: units at once, where Limit and Window are the rate
 	Scope     Scope
 	Overage   Overage // quotas only
 	// Methods and Endpoints narrow the rule; empty matches every call.
@@ -79,6 +83,7 @@ type ruleJSON struct {
 	Window    string     `json:"window,omitempty"`
 	Period    PeriodKind `json:"period,omitempty"`
 	Algorithm string     `json:"algorithm"`
+	Burst     int64      `json:"burst,omitempty"`
 	Scope     Scope      `json:"scope"`
 	Overage   Overage    `json:"overage,omitempty"`
 	Methods   []string   `json:"methods,omitempty"`
@@ -88,7 +93,9 @@ type ruleJSON struct {
 
 // MarshalJSON writes the stored form of the rule.
 func (r Rule) MarshalJSON() ([]byte, error) {
-	j := ruleJSON{r.Name, r.Limit, "", r.Period, r.Algorithm.String(), r.Scope, r.Overage, r.Methods, r.Endpoints, r.Shadow}
+	j := ruleJSON{
+		r.Name, r.Limit, "", r.Period, r.Algorithm.String(), r.Burst, r.Scope, r.Overage, r.Methods, r.Endpoints, r.Shadow,
+	}
 	if r.Window != 0 {
 		j.Window = r.Window.String()
 	}
@@ -111,12 +118,22 @@ func (r *Rule) UnmarshalJSON(data []byte) error {
 			return fmt.Errorf("rule %s: window: %w", j.Name, err)
 		}
 	}
-	*r = Rule{j.Name, j.Limit, window, j.Period, algorithm, j.Scope, j.Overage, j.Methods, j.Endpoints, j.Shadow}
+	*r = Rule{
+		j.Name, j.Limit, window, j.Period, algorithm, j.Burst, j.Scope, j.Overage, j.Methods, j.Endpoints, j.Shadow,
+	}
 	return nil
 }
 
 // Quota tells whether the rule counts a calendar period.
 func (r *Rule) Quota() bool { return r.Period != "" }
+
+// Capacity is the most that can be spent at once.
+func (r *Rule) Capacity() int64 {
+	if r.Algorithm == ratelimit.GCRA && r.Burst > 0 {
+		return r.Burst
+	}
+	return r.Limit
+}
 
 // Matches tells whether the rule counts a call. A rule narrowed to methods or
 // endpoints does not count calls that name none.
@@ -140,7 +157,7 @@ func matches(methods, endpoints []string, method, endpoint string) bool {
 }
 
 // Normalize fills what was left out: the scope given, the sliding window for
-// limits, the fixed one and blocking for quotas.
+// limits, the fixed one and blocking for quotas, a burst as large as the limit.
 func (r *Rule) Normalize(scope Scope) {
 	if r.Scope == "" {
 		r.Scope = scope
@@ -152,6 +169,10 @@ func (r *Rule) Normalize(scope Scope) {
 		if r.Overage == "" {
 			r.Overage = OverageBlock
 		}
+	}
+	// A limit that is refused is not to be refused a second time as a burst.
+	if r.Algorithm == ratelimit.GCRA && r.Burst == 0 && r.Limit >= 1 && r.Limit <= MaxSlidingLimit {
+		r.Burst = r.Limit
 	}
 	for i, m := range r.Methods {
 		r.Methods[i] = strings.ToUpper(m)
@@ -192,12 +213,16 @@ func (r *Rule) validate(v *apierror.Validator, scopes []Scope) {
 	default:
 		v.Check(r.Overage == "", "overage", "must be absent unless period is given")
 		longest, largest := MaxSlidingWindow, int64(MaxSlidingLimit)
-		if r.Algorithm == ratelimit.FixedWindow {
+		switch r.Algorithm {
+		case ratelimit.FixedWindow:
 			longest, largest = MaxFixedWindow, MaxFixedLimit
+		case ratelimit.SlidingLog:
+			largest = MaxLogLimit
 		}
 		r.validateWindow(v, longest)
 		r.validateLimit(v, largest)
 	}
+	r.validateBurst(v)
 	ValidateMatch(v, r.Methods, r.Endpoints)
 }
 
@@ -212,6 +237,28 @@ func (r *Rule) validateWindow(v *apierror.Validator, longest time.Duration) {
 
 func (r *Rule) validateLimit(v *apierror.Validator, largest int64) {
 	v.Checkf(r.Limit >= 1 && r.Limit <= largest, "limit", "must be from 1 to %d", largest)
+}
+
+func (r *Rule) validateBurst(v *apierror.Validator) {
+	if r.Algorithm != ratelimit.GCRA {
+		v.Check(r.Burst == 0, "burst", "must be absent unless algorithm is gcra")
+		return
+	}
+	largest := r.maxBurst()
+	v.Checkf(r.Burst >= 0 && r.Burst <= largest, "burst",
+		"must be from 1 to %d, and drain within %d days", largest, MaxDrain/(24*time.Hour))
+}
+
+// maxBurst is the largest burst that drains in time. Where limit or window are
+// wrong themselves, there is no rate to tell it by.
+func (r *Rule) maxBurst() int64 {
+	if r.Limit < 1 || r.Limit > MaxSlidingLimit || r.Window < MinWindow || r.Window > MaxSlidingWindow {
+		return MaxSlidingLimit
+	}
+	// Limit · MaxDrain / Window; within these bounds the quotient fits.
+	high, low := bits.Mul64(uint64(r.Limit), uint64(MaxDrain))
+	largest, _ := bits.Div64(high, low, uint64(r.Window))
+	return int64(min(largest, MaxSlidingLimit))
 }
 
 // ValidateMatch checks the methods and endpoint globs of a match.

@@ -31,6 +31,12 @@ func quota(change func(r *models.Rule)) models.Rule {
 	return r
 }
 
+func bucket(change func(r *models.Rule)) models.Rule {
+	r := limit(func(r *models.Rule) { r.Algorithm, r.Burst = ratelimit.GCRA, 20 })
+	change(&r)
+	return r
+}
+
 func TestRuleBounds(t *testing.T) {
 	tests := []struct {
 		name string
@@ -58,6 +64,49 @@ func TestRuleBounds(t *testing.T) {
 		{"largest quota", quota(func(r *models.Rule) { r.Limit = 1<<53 - 1 }), nil},
 		{"too large a quota", quota(func(r *models.Rule) { r.Limit = 1 << 53 }), []string{"rules[0].limit"}},
 		{"quota 0", quota(func(r *models.Rule) { r.Limit = 0 }), []string{"rules[0].limit"}},
+		{"largest limit of a log", limit(func(r *models.Rule) { r.Limit, r.Algorithm = 10_000, ratelimit.SlidingLog }), nil},
+		{
+			"too large a limit of a log",
+			limit(func(r *models.Rule) { r.Limit, r.Algorithm = 10_001, ratelimit.SlidingLog }), []string{"rules[0].limit"},
+		},
+		{"largest limit of a bucket", bucket(func(r *models.Rule) { r.Limit, r.Burst = 1<<32, 1<<32 }), nil},
+		{"too large a limit of a bucket", bucket(func(r *models.Rule) { r.Limit = 1<<32 + 1 }), []string{"rules[0].limit"}},
+
+		{"a bucket", bucket(func(*models.Rule) {}), nil},
+		{"a bucket without a burst", bucket(func(r *models.Rule) { r.Burst = 0 }), nil},
+		{"least burst", bucket(func(r *models.Rule) { r.Burst = 1 }), nil},
+		{"negative burst", bucket(func(r *models.Rule) { r.Burst = -1 }), []string{"rules[0].burst"}},
+		{"largest burst", bucket(func(r *models.Rule) { r.Limit, r.Burst = 1<<32, 1<<32 }), nil},
+		{"too large a burst", bucket(func(r *models.Rule) { r.Limit, r.Burst = 1<<32, 1<<32+1 }), []string{"rules[0].burst"}},
+		{"a burst that drains in time", bucket(func(r *models.Rule) { r.Limit, r.Burst = 1, 366*24*60 }), nil},
+		{"one that drains late", bucket(func(r *models.Rule) { r.Limit, r.Burst = 1, 366*24*60+1 }), []string{"rules[0].burst"}},
+		{
+			"a burst over the longest window",
+			bucket(func(r *models.Rule) { r.Limit, r.Burst, r.Window = 3, 35, 31*24*time.Hour }), nil,
+		},
+		{
+			"too large a burst over the longest window",
+			bucket(func(r *models.Rule) { r.Limit, r.Burst, r.Window = 3, 36, 31*24*time.Hour }), []string{"rules[0].burst"},
+		},
+		{"too long for a bucket", bucket(func(r *models.Rule) { r.Window = 32 * 24 * time.Hour }), []string{"rules[0].window"}},
+		{
+			"a burst at no rate",
+			bucket(func(r *models.Rule) { r.Limit, r.Window = 0, 0 }), []string{"rules[0].window", "rules[0].limit"},
+		},
+		{"a burst of a window", limit(func(r *models.Rule) { r.Burst = 100 }), []string{"rules[0].burst"}},
+		{
+			"a burst of a log",
+			limit(func(r *models.Rule) { r.Burst, r.Algorithm = 100, ratelimit.SlidingLog }), []string{"rules[0].burst"},
+		},
+		{"a burst of a quota", quota(func(r *models.Rule) { r.Burst = 100 }), []string{"rules[0].burst"}},
+		{
+			"a bucket by the month",
+			quota(func(r *models.Rule) { r.Algorithm, r.Burst = ratelimit.GCRA, 10 }), []string{"rules[0].algorithm"},
+		},
+		{
+			"a log by the month",
+			quota(func(r *models.Rule) { r.Algorithm = ratelimit.SlidingLog }), []string{"rules[0].algorithm"},
+		},
 
 		{"neither window nor period", limit(func(r *models.Rule) { r.Window = 0 }), []string{"rules[0].window"}},
 		{"negative window", limit(func(r *models.Rule) { r.Window = -time.Minute }), []string{"rules[0].window"}},
@@ -138,6 +187,53 @@ func TestRuleBoundsAreThoseOfTheLimitStore(t *testing.T) {
 	require.Equal(t, ratelimit.MinWindow, models.MinWindow)
 	require.Equal(t, ratelimit.MaxSliding, models.MaxSlidingWindow)
 	require.Equal(t, ratelimit.MaxFixed, models.MaxFixedWindow)
+	require.Equal(t, ratelimit.MaxLogLimit, models.MaxLogLimit)
+	require.Equal(t, ratelimit.MaxDrain, models.MaxDrain)
+}
+
+// What is valid here, the limit store takes, and nothing else.
+func TestTheLimitStoreTakesEveryValidRule(t *testing.T) {
+	number := func(name string, bounds ...int64) *rapid.Generator[int64] {
+		return rapid.Custom(func(t *rapid.T) int64 {
+			near := rapid.SampledFrom(bounds).Draw(t, name) + rapid.Int64Range(-1, 1).Draw(t, "off")
+			return rapid.SampledFrom([]int64{near, rapid.Int64Range(0, models.MaxFixedLimit).Draw(t, "any")}).Draw(t, "which")
+		})
+	}
+	units := number("units", 0, 10, models.MaxLogLimit, 366*24*60, models.MaxSlidingLimit, models.MaxFixedLimit)
+	window := number("window", int64(models.MinWindow), int64(time.Minute),
+		int64(models.MaxSlidingWindow), int64(models.MaxFixedWindow))
+	rapid.Check(t, func(t *rapid.T) {
+		r := models.Rule{
+			Name: "r", Limit: units.Draw(t, "limit"), Window: time.Duration(window.Draw(t, "window")), Scope: models.ScopeKey,
+			Algorithm: rapid.SampledFrom(algorithms).Draw(t, "algorithm"),
+		}
+		if rapid.Bool().Draw(t, "bursts") {
+			r.Burst = units.Draw(t, "burst")
+		}
+		r.Normalize(models.ScopeKey)
+		var v apierror.Validator
+		models.ValidateRules(&v, []models.Rule{r}, models.ScopeKey)
+		var compiled models.CompiledRule
+		compiled.Compile(r, "key-1", time.UTC, 1)
+		req := ratelimit.Request{Group: "g", Rules: []ratelimit.Rule{compiled.LimitAt(noon)}}
+		require.Equal(t, req.Validate() == nil, v.Err() == nil, "%+v", r)
+	})
+}
+
+var algorithms = []ratelimit.Algorithm{
+	ratelimit.SlidingWindow, ratelimit.FixedWindow, ratelimit.GCRA, ratelimit.SlidingLog,
+}
+
+func TestABurstThatDrainsTooLateIsToldTheLargestThatDoesNot(t *testing.T) {
+	var v apierror.Validator
+	models.ValidateRules(&v, []models.Rule{
+		bucket(func(r *models.Rule) { r.Limit, r.Burst, r.Window = 3, 36, models.MaxSlidingWindow }),
+	}, models.ScopeKey)
+	e, ok := apierror.As(v.Err())
+	require.True(t, ok)
+	require.Equal(t, []apierror.Field{
+		{In: apierror.Body, Name: "rules[0].burst", Detail: "must be from 1 to 35, and drain within 366 days"},
+	}, e.Fields)
 }
 
 func TestNormalizeRuleFillsWhatWasLeftOut(t *testing.T) {
@@ -154,6 +250,20 @@ func TestNormalizeRuleFillsWhatWasLeftOut(t *testing.T) {
 		Name: "b", Limit: 1, Period: models.PeriodDay, Scope: models.ScopeKey,
 		Algorithm: ratelimit.FixedWindow, Overage: models.OverageAllow,
 	}, r, "what was given stays")
+
+	r = models.Rule{Limit: 7, Algorithm: ratelimit.GCRA}
+	require.EqualValues(t, 7, r.Capacity())
+	r.Normalize(models.ScopeOwner)
+	require.EqualValues(t, 7, r.Burst)
+	r.Burst = 9
+	r.Normalize(models.ScopeOwner)
+	require.EqualValues(t, 9, r.Burst)
+	require.EqualValues(t, 9, r.Capacity())
+	for _, bad := range []int64{-1, 0, models.MaxSlidingLimit + 1} {
+		r = models.Rule{Limit: bad, Algorithm: ratelimit.GCRA}
+		r.Normalize(models.ScopeOwner)
+		require.Zero(t, r.Burst, "what is wrong with the limit is said of the limit")
+	}
 
 	r = models.Rule{Period: models.PeriodDay}
 	r.Normalize(models.ScopeOwner)
@@ -206,6 +316,10 @@ func TestStoredRule(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{"name":"monthly","limit":10000,"period":"month","algorithm":"fixed_window","scope":"owner",
 		"overage":"block","methods":["GET"],"shadow":true}`, string(data))
+	data, err = json.Marshal(bucket(func(*models.Rule) {}))
+	require.NoError(t, err)
+	require.JSONEq(t, `{"name":"per-minute","limit":100,"window":"1m0s","algorithm":"gcra","burst":20,"scope":"key"}`,
+		string(data))
 
 	for _, bad := range []string{
 		`{`, `[]`, `{"name":"a","limit":1.5,"algorithm":"fixed_window"}`, `{"name":"a","algorithm":"leaky"}`, `{"name":"a"}`,
@@ -229,7 +343,8 @@ func TestStoredRuleComesBackTheSame(t *testing.T) {
 			Limit:     rapid.Int64Range(1, models.MaxFixedLimit).Draw(t, "limit"),
 			Window:    time.Duration(rapid.Int64Range(0, int64(models.MaxFixedWindow)).Draw(t, "window")),
 			Period:    rapid.SampledFrom([]models.PeriodKind{"", models.PeriodDay, models.PeriodMonth}).Draw(t, "period"),
-			Algorithm: rapid.SampledFrom([]ratelimit.Algorithm{ratelimit.SlidingWindow, ratelimit.FixedWindow}).Draw(t, "algorithm"),
+			Algorithm: rapid.SampledFrom(algorithms).Draw(t, "algorithm"),
+			Burst:     rapid.Int64Range(0, models.MaxSlidingLimit).Draw(t, "burst"),
 			Scope:     rapid.SampledFrom([]models.Scope{models.ScopeKey, models.ScopeOwner}).Draw(t, "scope"),
 			Overage:   rapid.SampledFrom([]models.Overage{"", models.OverageBlock, models.OverageAllow}).Draw(t, "overage"),
 			Methods:   some.Draw(t, "methods"),

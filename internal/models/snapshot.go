@@ -84,7 +84,7 @@ func (c *CompiledRule) Compile(r Rule, id string, zone *time.Location, anchor in
 	c.Rule, c.zone, c.anchor = r, zone, anchor
 	c.limit = ratelimit.Rule{
 		Scope: string(r.Scope), ID: id, Name: r.Name,
-		Algorithm: r.Algorithm, Limit: r.Limit, Window: r.Window, Shadow: r.Shadow,
+		Algorithm: r.Algorithm, Limit: r.Limit, Burst: r.Burst, Window: r.Window, Shadow: r.Shadow,
 	}
 	if r.Quota() && r.Overage == OverageAllow {
 		// The quota is counted beyond its limit, which the answer states.

@@ -28,8 +28,10 @@ func snapshot() *models.Snapshot {
 			ExpiresAt: at(time.Hour), SuspendedAt: at(-2), SuspendedUntil: at(-1), SuspendReason: "a reason",
 			AllowedIPs: []string{"10.0.0.0/8", "2001:db8::/32"}, Permissions: []string{"orders:read"},
 			Methods: []string{"GET", "POST"}, Endpoints: []string{"/v1/**"},
-			Rules: []models.Rule{limit("burst", 5, models.ScopeKey)},
-			Tags:  []string{"eu"}, Metadata: map[string]string{"region": "eu"}, Version: 3, CreatedAt: noon, UpdatedAt: noon,
+			Rules: []models.Rule{{
+				Name: "burst", Limit: 5, Burst: 20, Window: time.Minute, Algorithm: ratelimit.GCRA, Scope: models.ScopeKey,
+			}},
+			Tags: []string{"eu"}, Metadata: map[string]string{"region": "eu"}, Version: 3, CreatedAt: noon, UpdatedAt: noon,
 		},
 		Secret:   models.Secret{ID: "sec-1", KeyID: "key-1", PepperID: "p", Mask: "viva_live_…wXyZ", ExpiresAt: at(time.Minute), CreatedAt: noon},
 		Keyspace: models.Keyspace{ID: "ks-1", Name: "default", Prefix: "viva", Imported: true, Version: 4, CreatedAt: noon, UpdatedAt: noon},
@@ -56,7 +58,9 @@ func TestCompiledRulesCountWhomTheyShould(t *testing.T) {
 	require.Equal(t, []string{"per-minute", "per-key", "monthly", "burst"}, names)
 	require.Equal(t, ratelimit.Rule{Scope: "owner", ID: "own-1", Name: "per-minute", Limit: 50, Window: time.Minute}, limits["per-minute"])
 	require.Equal(t, ratelimit.Rule{Scope: "key", ID: "key-1", Name: "per-key", Limit: 10, Window: time.Minute}, limits["per-key"])
-	require.Equal(t, ratelimit.Rule{Scope: "key", ID: "key-1", Name: "burst", Limit: 5, Window: time.Minute}, limits["burst"])
+	require.Equal(t, ratelimit.Rule{
+		Scope: "key", ID: "key-1", Name: "burst", Algorithm: ratelimit.GCRA, Limit: 5, Burst: 20, Window: time.Minute,
+	}, limits["burst"])
 
 	monthly := limits["monthly"]
 	require.EqualValues(t, models.MaxFixedLimit, monthly.Limit, "beyond the quota is counted, not refused")

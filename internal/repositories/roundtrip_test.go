@@ -21,6 +21,8 @@ var someRules = []models.Rule{
 		Methods: []string{"GET", "PUT"}, Endpoints: []string{"/v1/users/*", "/v1/**"}, Shadow: true},
 	{Name: "daily", Limit: 1<<53 - 1, Period: models.PeriodDay, Algorithm: ratelimit.FixedWindow,
 		Scope: models.ScopeOwner, Overage: models.OverageAllow},
+	{Name: "bucket", Limit: 10, Burst: 1 << 28, Window: time.Second, Algorithm: ratelimit.GCRA, Scope: models.ScopeKey},
+	{Name: "log", Limit: 10_000, Window: time.Hour, Algorithm: ratelimit.SlidingLog, Scope: models.ScopeOwner},
 }
 
 func TestEntitiesComeBackAsTheyWereStored(t *testing.T) {

@@ -376,6 +376,8 @@ func TestResetLimitsForgetsWhatTheKeyAloneSpent(t *testing.T) {
 	ada := w.owner(t, "ada", "free")
 	created := w.create(t, keys.NewKey{Owner: "ada", Rules: []models.Rule{
 		{Name: "burst", Limit: 5, Window: time.Minute}, {Name: "daily", Limit: 100, Period: models.PeriodDay},
+		{Name: "bucket", Limit: 5, Burst: 50, Window: time.Minute, Algorithm: ratelimit.GCRA},
+		{Name: "log", Limit: 30, Window: time.Minute, Algorithm: ratelimit.SlidingLog},
 	}})
 	id := created.Key.ID
 	version, err := w.plans.FindVersion(t.Context(), created.Plan.ID, 1)
@@ -397,7 +399,9 @@ func TestResetLimitsForgetsWhatTheKeyAloneSpent(t *testing.T) {
 		return left
 	}
 	spent := remaining(5)
-	require.Equal(t, map[string]int64{"burst": 0, "daily": 95, "per-minute": 55, "monthly": 9_995}, spent)
+	require.Equal(t, map[string]int64{
+		"burst": 0, "daily": 95, "bucket": 45, "log": 25, "per-minute": 55, "monthly": 9_995,
+	}, spent)
 
 	w.limits.err = errors.New("out of reach")
 	entries, _ := w.during(t, func() { require.ErrorIs(t, w.ResetLimits(t.Context(), id), w.limits.err) })
@@ -408,8 +412,9 @@ func TestResetLimitsForgetsWhatTheKeyAloneSpent(t *testing.T) {
 	entries, stale := w.during(t, func() { require.NoError(t, w.ResetLimits(t.Context(), id)) })
 	require.Equal(t, []string{"key.reset_limits"}, actions(entries))
 	require.Empty(t, stale)
-	require.Equal(t, map[string]int64{"burst": 5, "daily": 100, "per-minute": 55, "monthly": 9_995}, remaining(0),
-		"what its owner's keys share stays")
+	require.Equal(t, map[string]int64{
+		"burst": 5, "daily": 100, "bucket": 50, "log": 30, "per-minute": 55, "monthly": 9_995,
+	}, remaining(0), "what its owner's keys share stays")
 	failed(t, w.ResetLimits(t.Context(), models.NewID[models.KeyID]()), apierror.CodeNotFound)
 
 	plain := w.create(t, keys.NewKey{})

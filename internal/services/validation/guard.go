@@ -64,6 +64,12 @@ func NewGuard(shared, local ratelimit.Store, o GuardOptions) *Guard {
 	})}
 }
 
+// WithLocal gives a Guard of the same shared store, with which it finds out
+// together whether that is in reach, and of another store on this node.
+func (g *Guard) WithLocal(local ratelimit.Store) *Guard {
+	return &Guard{shared: g.shared, local: local, options: g.options, breaker: g.breaker}
+}
+
 // answered tells whether an error, or nil, is what the store itself said.
 func answered(err error) bool {
 	return err == nil || errors.Is(err, ratelimit.ErrIDConflict) || errors.Is(err, ratelimit.ErrFull)

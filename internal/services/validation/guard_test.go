@@ -218,9 +218,10 @@ func TestRefusalForWantOfAStoreTellsWhenToRetry(t *testing.T) {
 	w.limits.Store = &remote{fault: refusing}
 	key := w.key(t, "owner", nil, perMinute(10))
 	service := func(policy validation.Policy) *validation.Service {
-		return validation.New(w.keys, validation.NewGuard(w.limits.Store, ratelimit.NewMemory(), validation.GuardOptions{
+		guard := validation.NewGuard(w.limits.Store, ratelimit.NewMemory(), validation.GuardOptions{
 			Policy: policy, Timeout: timeout, Failures: failures, OpenFor: openFor,
-		}), w.clock.Now)
+		})
+		return validation.New(w.keys, guard, guard, w.clock.Now)
 	}
 	a, err := service(validation.PolicyDeny).Validate(t.Context(), &validation.Check{APIKey: key, Cost: 1})
 	require.NoError(t, err)
@@ -347,6 +348,72 @@ func TestLocalLimitsCanBeFullToo(t *testing.T) {
 	other.Group = "another"
 	_, err = g.Take(t.Context(), other, new(ratelimit.Decision))
 	require.ErrorIs(t, err, ratelimit.ErrFull)
+}
+
+func TestOneBreakerGuardsAllThatIsKeptInAStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuarded(validation.PolicyLocal)
+		stated := g.WithLocal(ratelimit.NewMemory(ratelimit.WithMaxEntries(1)))
+		take := func(group string) (degraded bool, err error) {
+			req := request(1, 10)
+			req.Group = group
+			return stated.Take(t.Context(), req, new(ratelimit.Decision))
+		}
+		degraded, err := take("one")
+		require.NoError(t, err)
+		require.False(t, degraded)
+
+		g.remote.breakWith(silent)
+		for range failures {
+			g.take(t)
+		}
+		began := time.Now()
+		degraded, err = take("one")
+		require.NoError(t, err)
+		require.True(t, degraded)
+		require.Zero(t, time.Since(began), "what one found out, the other knows")
+		_, err = take("another")
+		require.ErrorIs(t, err, ratelimit.ErrFull)
+		dec, degraded, _ := g.take(t)
+		require.True(t, degraded)
+		require.True(t, dec.Allowed)
+		require.EqualValues(t, 6, dec.Results[0].Remaining, "each has its own counters on this node")
+
+		g.remote.breakWith(nil)
+		time.Sleep(openFor + 1)
+		degraded, err = take("another")
+		require.NoError(t, err)
+		require.False(t, degraded)
+		require.Equal(t, []bool{false, true}, g.changes)
+	})
+}
+
+func TestEveryAlgorithmIsEnforcedOnThisNodeAlone(t *testing.T) {
+	for _, algorithm := range []ratelimit.Algorithm{
+		ratelimit.SlidingWindow, ratelimit.FixedWindow, ratelimit.GCRA, ratelimit.SlidingLog,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGuarded(validation.PolicyLocal)
+			g.remote.breakWith(refusing)
+			req := request(4, 10)
+			req.Rules[0].Algorithm = algorithm
+			take := func() bool {
+				var dec ratelimit.Decision
+				degraded, err := g.Take(t.Context(), req, &dec)
+				require.NoError(t, err)
+				require.True(t, degraded)
+				return dec.Allowed
+			}
+			require.True(t, take(), algorithm)
+			require.True(t, take(), algorithm)
+			require.False(t, take(), algorithm)
+
+			g.remote.breakWith(nil)
+			require.NoError(t, g.Reset(t.Context(), req.Group, req.Rules))
+			g.remote.breakWith(refusing)
+			require.True(t, take(), "%s, after a reset", algorithm)
+		})
+	}
 }
 
 func TestResetForgetsEverywhere(t *testing.T) {

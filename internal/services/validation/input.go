@@ -67,11 +67,14 @@ func (c *Check) fingerprint() uint64 {
 }
 
 func (c *LimitCheck) fingerprint() uint64 {
-	parts := make([]string, 0, 7*len(c.Rules))
+	parts := make([]string, 0, 8*len(c.Rules))
 	for i := range c.Rules {
 		r := &c.Rules[i]
 		parts = append(parts, r.Name, strconv.FormatInt(r.Limit, 10), r.Window.String(), string(r.Period),
 			r.Algorithm.String(), string(r.Overage), strconv.FormatBool(r.Shadow))
+		if r.Algorithm == ratelimit.GCRA { // the others have no such part, and keep their numbers
+			parts = append(parts, strconv.FormatInt(r.Burst, 10))
+		}
 	}
 	return fingerprint(c.Cost, parts)
 }

@@ -67,6 +67,20 @@ func TestStatedLimitsCountEachIdentifierInEachNamespace(t *testing.T) {
 	require.True(t, w.ask(t, validation.Check{APIKey: key, Cost: 1}).Allowed, "no owner is meant by them")
 }
 
+func TestStatedLimitsNeverTakeTheRoomOfKeys(t *testing.T) {
+	w := newWorld(t, ratelimit.WithMaxEntries(1))
+	check := logins(perMinute(10))
+	require.True(t, w.askLimit(t, check).Allowed)
+	other := check
+	other.Identifier = "made up"
+	_, err := w.CheckLimit(t.Context(), &other)
+	failed(t, err, apierror.CodeStoreUnavailable)
+
+	key := w.key(t, "owner", nil, perMinute(10))
+	require.True(t, w.ask(t, validation.Check{APIKey: key, Cost: 1}).Allowed)
+	require.True(t, w.askLimit(t, check).Allowed, "nor do keys take theirs")
+}
+
 func TestStatedRulesAreLeftAsTheyAre(t *testing.T) {
 	w := newWorld(t)
 	rules := []models.Rule{perMinute(5), {Name: "monthly", Limit: 9, Period: models.PeriodMonth, Scope: models.ScopeOwner}}
@@ -92,6 +106,7 @@ func TestStatedLimitsWithACheckID(t *testing.T) {
 		"period":    func(_ *validation.LimitCheck, r *models.Rule) { r.Window, r.Period = 0, models.PeriodDay },
 		"algorithm": func(_ *validation.LimitCheck, r *models.Rule) { r.Algorithm = ratelimit.FixedWindow },
 		"shadow":    func(_ *validation.LimitCheck, r *models.Rule) { r.Shadow = true },
+		"bucket":    func(_ *validation.LimitCheck, r *models.Rule) { r.Algorithm = ratelimit.GCRA },
 	} {
 		other := logins(perMinute(10))
 		other.CheckID = "try-1"
@@ -99,6 +114,17 @@ func TestStatedLimitsWithACheckID(t *testing.T) {
 		_, err := w.CheckLimit(t.Context(), &other)
 		require.ErrorIs(t, err, apierror.CodeCheckIDConflict, name)
 	}
+	bucket := perMinute(10)
+	bucket.Algorithm = ratelimit.GCRA
+	filling := logins(bucket)
+	filling.CheckID = "try-2"
+	require.EqualValues(t, 9, w.askLimit(t, filling).Limits[0].Remaining)
+	filling.Rules[0].Burst = 10
+	require.True(t, w.askLimit(t, filling).Replayed, "a burst of the limit is what it had")
+	filling.Rules[0].Burst = 11
+	_, err := w.CheckLimit(t.Context(), &filling)
+	require.ErrorIs(t, err, apierror.CodeCheckIDConflict)
+
 	other := check
 	other.Identifier = "bob"
 	require.False(t, w.askLimit(t, other).Replayed, "an id is unique within an identifier")
@@ -128,6 +154,16 @@ func TestBadLimitChecks(t *testing.T) {
 		{"too many rules", func(c *validation.LimitCheck) { c.Rules = many }, []string{"rules"}},
 		{"window 0", func(c *validation.LimitCheck) { c.Rules[0].Window = 0 }, []string{"rules[0].window"}},
 		{"negative limit", func(c *validation.LimitCheck) { c.Rules[0].Limit = -1 }, []string{"rules[0].limit"}},
+		{"a burst without a bucket", func(c *validation.LimitCheck) { c.Rules[0].Burst = 1 }, []string{"rules[0].burst"}},
+		{"a burst of years", func(c *validation.LimitCheck) {
+			c.Rules[0].Algorithm, c.Rules[0].Burst = ratelimit.GCRA, 366*24*60+1
+		}, []string{"rules[0].burst"}},
+		{"a bucket without a limit", func(c *validation.LimitCheck) {
+			c.Rules[0].Algorithm, c.Rules[0].Limit = ratelimit.GCRA, 0
+		}, []string{"rules[0].limit"}},
+		{"too long a log", func(c *validation.LimitCheck) {
+			c.Rules[0].Algorithm, c.Rules[0].Limit = ratelimit.SlidingLog, models.MaxLogLimit+1
+		}, []string{"rules[0].limit"}},
 		{"a rule twice", func(c *validation.LimitCheck) { c.Rules = append(c.Rules, c.Rules[0]) }, []string{"rules[1].name"}},
 		{"a rule for methods", func(c *validation.LimitCheck) { c.Rules[0].Methods = []string{"GET"} }, []string{"rules[0].methods"}},
 		{"a rule for endpoints", func(c *validation.LimitCheck) { c.Rules[0].Endpoints = []string{"/"} }, []string{"rules[0].endpoints"}},
@@ -139,7 +175,7 @@ func TestBadLimitChecks(t *testing.T) {
 			test.change(&check)
 			_, err := w.CheckLimit(t.Context(), &check)
 			require.Equal(t, test.bad, badFields(t, err))
-			require.Zero(t, w.limits.takes.Load())
+			require.Zero(t, w.stated.takes.Load())
 		})
 	}
 }

@@ -20,10 +20,8 @@ func TestRetryAfterIsExact(t *testing.T) {
 	rules := map[string]models.Rule{
 		"sliding": {Name: "r", Limit: 3, Window: 20 * time.Second},
 		"fixed":   {Name: "r", Limit: 3, Window: 20 * time.Second, Algorithm: ratelimit.FixedWindow},
+		"log":     {Name: "r", Limit: 3, Window: 20 * time.Second, Algorithm: ratelimit.SlidingLog},
 		"quota":   {Name: "r", Limit: 3, Period: models.PeriodDay},
-	}
-	codes := map[string]validation.Code{
-		"sliding": validation.RateLimited, "fixed": validation.RateLimited, "quota": validation.QuotaExceeded,
 	}
 	for name, rule := range rules {
 		t.Run(name, func(t *testing.T) {
@@ -42,7 +40,8 @@ func TestRetryAfterIsExact(t *testing.T) {
 				w.clock.advance(1234 * time.Millisecond)
 			}
 			refused := w.ask(t, check)
-			require.Equal(t, codes[name], refused.Code)
+			require.Equal(t, rule.Quota(), refused.Code == validation.QuotaExceeded)
+			require.Equal(t, !rule.Quota(), refused.Code == validation.RateLimited)
 			require.Positive(t, refused.RetryAfter)
 			require.Equal(t, refused.RetryAfter, refused.Limits[0].RetryAfter)
 			require.True(t, refused.Limits[0].Denied)
@@ -53,6 +52,44 @@ func TestRetryAfterIsExact(t *testing.T) {
 			w.clock.advance(tick)
 			require.True(t, w.ask(t, check).Allowed, "in time")
 		})
+	}
+}
+
+func TestABucketTakesItsBurstAndDrainsAtItsLimit(t *testing.T) {
+	w := newWorld(t)
+	key := w.key(t, "owner", nil, models.Rule{
+		Name: "bucket", Limit: 2, Window: time.Second, Algorithm: ratelimit.GCRA, Burst: 5,
+	})
+	a := w.ask(t, validation.Check{APIKey: key, Cost: 5})
+	require.True(t, a.Allowed, "more than the limit at once")
+	require.Zero(t, a.Limits[0].Remaining)
+	require.EqualValues(t, 2, a.Limits[0].Rule.Limit)
+	require.EqualValues(t, 5, a.Limits[0].Rule.Capacity())
+	require.Equal(t, 500*time.Millisecond, a.Limits[0].ResetAfter)
+
+	refused := w.ask(t, validation.Check{APIKey: key, Cost: 2})
+	require.Equal(t, validation.RateLimited, refused.Code)
+	require.Equal(t, time.Second, refused.RetryAfter)
+	w.clock.advance(time.Second - time.Microsecond)
+	require.False(t, w.ask(t, validation.Check{APIKey: key, Cost: 2}).Allowed, "a tick early")
+	w.clock.advance(time.Microsecond)
+	require.True(t, w.ask(t, validation.Check{APIKey: key, Cost: 2}).Allowed, "in time")
+
+	require.Equal(t, validation.CostExceedsLimit, w.ask(t, validation.Check{APIKey: key, Cost: 6}).Code)
+	w.clock.advance(time.Hour)
+	require.EqualValues(t, 5, w.ask(t, validation.Check{APIKey: key}).Limits[0].Remaining, "the burst and no more")
+}
+
+func TestALogIsExactInEveryTrailingWindow(t *testing.T) {
+	for algorithm, want := range map[ratelimit.Algorithm]bool{ratelimit.SlidingLog: false, ratelimit.FixedWindow: true} {
+		w := newWorld(t)
+		rule := models.Rule{Name: "r", Limit: 10, Window: time.Minute, Algorithm: algorithm}
+		key := w.key(t, "owner", nil, rule)
+		edge := w.clock.Now().Truncate(time.Minute).Add(time.Minute)
+		w.clock.advance(edge.Sub(w.clock.Now()) - time.Second)
+		require.True(t, w.ask(t, validation.Check{APIKey: key, Cost: 10}).Allowed)
+		w.clock.advance(2 * time.Second)
+		require.Equal(t, want, w.ask(t, validation.Check{APIKey: key, Cost: 10}).Allowed, "%s, across an edge", algorithm)
 	}
 }
 
@@ -222,7 +259,7 @@ func TestExactlyTheLimitIsAdmittedUnderLoad(t *testing.T) {
 	w := newWorld(t)
 	key := w.key(t, "owner", nil, models.Rule{Name: "hourly", Limit: 1_000, Window: time.Hour, Algorithm: ratelimit.FixedWindow})
 	snapshot := w.keys.known[apikey.Sum(key)]
-	service := validation.New(fixed{w.keys.directory, snapshot}, w.limits, w.clock.Now)
+	service := validation.New(fixed{w.keys.directory, snapshot}, w.limits, w.limits, w.clock.Now)
 	var admitted, refused atomic.Int64
 	var clients sync.WaitGroup
 	for range 64 {

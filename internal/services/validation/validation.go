@@ -39,13 +39,17 @@ type Limits interface {
 type Service struct {
 	keys   Keys
 	limits Limits
+	stated Limits
 	now    func() time.Time
 	takes  sync.Pool // of *take
 }
 
-// New makes the service.
-func New(keys Keys, limits Limits, now func() time.Time) *Service {
-	return &Service{keys: keys, limits: limits, now: now, takes: sync.Pool{New: func() any { return new(take) }}}
+// New makes the service. Checks of stated limits, whose identifiers the caller
+// makes up, take from stated: what fills it leaves room for those of keys.
+func New(keys Keys, limits, stated Limits, now func() time.Time) *Service {
+	return &Service{
+		keys: keys, limits: limits, stated: stated, now: now, takes: sync.Pool{New: func() any { return new(take) }},
+	}
 }
 
 // take is the scratch space of one decision.
@@ -95,7 +99,7 @@ func (s *Service) answer(ctx context.Context, c *Check) (Answer, error) {
 	t := s.takes.Get().(*take)
 	defer s.release(t)
 	t.match(snapshot, c, now)
-	if err := s.decide(ctx, t, &a); err != nil {
+	if err := t.decide(ctx, s.limits, &a); err != nil {
 		return Answer{}, fmt.Errorf("validate: %w", err)
 	}
 	return a, nil
@@ -157,18 +161,18 @@ func (s *Service) release(t *take) {
 const noStoreWait = time.Second
 
 // decide takes from all limits or none, and writes what came of it.
-func (s *Service) decide(ctx context.Context, t *take, a *Answer) error {
+func (t *take) decide(ctx context.Context, limits Limits, a *Answer) error {
 	if len(t.rules) == 0 && t.request.ID == "" {
 		a.Allowed, a.Code = true, OK
 		return nil
 	}
-	degraded, err := s.limits.Take(ctx, &t.request, &t.decision)
+	degraded, err := limits.Take(ctx, &t.request, &t.decision)
 	if errors.Is(err, ratelimit.ErrIDConflict) {
 		return apierror.New(apierror.CodeCheckIDConflict, "The check_id was used for another check within the last minute",
 			apierror.Field{In: apierror.Body, Name: "check_id", Detail: "must be new, or come with the same content"}).Wrap(err)
 	}
 	if errors.Is(err, ratelimit.ErrFull) {
-		return apierror.New(apierror.CodeStoreUnavailable, "The limit store has no room for another key").Wrap(err)
+		return apierror.New(apierror.CodeStoreUnavailable, "The limit store has no room for another counter").Wrap(err)
 	}
 	if err != nil {
 		return err
@@ -250,7 +254,7 @@ func (s *Service) CheckLimit(ctx context.Context, stated *LimitCheck) (Answer, e
 		compiled[i].Compile(r, c.Identifier, time.UTC, 1)
 		t.add(&compiled[i], now)
 	}
-	if err := s.decide(ctx, t, &a); err != nil {
+	if err := t.decide(ctx, s.stated, &a); err != nil {
 		return Answer{}, fmt.Errorf("check limit: %w", err)
 	}
 	return a, nil

@@ -24,18 +24,21 @@ type world struct {
 	*validation.Service
 	keys   *keys
 	limits *limits
+	stated *limits // of checks without a key
 	clock  *clock
 }
 
 func newWorld(t testing.TB, options ...ratelimit.Option) *world {
 	t.Helper()
 	c := &clock{now: time.Date(2026, 3, 29, 12, 0, 7, 123_456_000, time.UTC)}
+	options = append(options, ratelimit.WithClock(c.Now))
 	w := &world{
 		keys:   &keys{directory: models.NewDirectory([]models.Keyspace{{Prefix: "viva"}}), known: map[apikey.Hash]*models.Snapshot{}},
-		limits: &limits{Store: ratelimit.NewMemory(append(options, ratelimit.WithClock(c.Now))...)},
+		limits: &limits{Store: ratelimit.NewMemory(options...)},
+		stated: &limits{Store: ratelimit.NewMemory(options...)},
 		clock:  c,
 	}
-	w.Service = validation.New(w.keys, w.limits, c.Now)
+	w.Service = validation.New(w.keys, w.limits, w.stated, c.Now)
 	return w
 }
 
