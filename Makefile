@@ -7,9 +7,10 @@ DEPS     := scripts/deps.sh
 LINT     := go tool -modfile=tools/go.mod golangci-lint
 COMPOSE  := docker compose
 FUZZTIME ?= 30s
+BENCHFLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help deps fmt lint vet test race fuzz verify journeys run run-api run-api-full run-worker \
+.PHONY: help deps fmt lint vet test race fuzz verify journeys bench run run-api run-api-full run-worker \
 	migrate-up migrate-down docker-up docker-up-full docker-down build clean
 
 help: ## Print this list
@@ -89,3 +90,8 @@ lint: ## Run golangci-lint, go vet among it
 
 verify: ## Check that modules, formatting and generated files are as they should be
 	scripts/verify.sh
+
+##  Measuring
+
+bench: ## Measure the limiter against its peers, in about ten minutes (BENCHFLAGS=-quick: one)
+	$(DEPS) redis -- go run -C bench . $(BENCHFLAGS)

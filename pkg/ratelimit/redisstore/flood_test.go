@@ -150,7 +150,7 @@ func (f *flood) take(ctx context.Context, a *account, dec *ratelimit.Decision) e
 		a.full.Store(true)
 	case errors.Is(err, ratelimit.ErrUnavailable):
 		a.failed.Add(1)
-	case ctx.Err() == nil:
+	case !errors.Is(err, limited.Err()): // it may be over before it begins, on a busy machine
 		return err
 	}
 	return nil
