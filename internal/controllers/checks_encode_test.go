@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"math/big"
 	"net/http"
 	"testing"
 	"time"
@@ -93,11 +94,13 @@ func TestRateLimitHeadersAreStructuredFields(t *testing.T) {
 			require.Equal(t, l.Rule.Name, policy.Value)
 			require.Equal(t, l.Rule.Name, limit.Value)
 			q, _ := policy.Params.Get("q")
-			require.Equal(t, min(l.Rule.Limit, maxStructured), q)
+			require.Equal(t, min(l.Rule.Capacity(), maxStructured), q)
+			window := big.NewRat(int64(l.Rule.Window), int64(time.Second)) // in which so much comes back
+			window.Mul(window, big.NewRat(l.Rule.Capacity(), l.Rule.Limit))
 			if w, ok := policy.Params.Get("w"); ok {
-				require.Equal(t, l.Rule.Window, ofSeconds(w.(int64)))
+				require.Zero(t, window.Cmp(big.NewRat(w.(int64), 1)))
 			} else {
-				require.True(t, l.Rule.Window%time.Second != 0 || l.Rule.Window == 0)
+				require.False(t, window.IsInt() && window.Sign() > 0 && window.Num().Int64() <= int64(ratelimit.MaxDrain/time.Second))
 			}
 			r, _ := limit.Params.Get("r")
 			require.Equal(t, min(l.Remaining, maxStructured), r)
@@ -118,7 +121,7 @@ func requireRoundedUp(t require.TestingT, exact, whole time.Duration) {
 }
 
 // As package httplimit has it.
-func TestThePolicyOfABucketIsItsRateAndItsLimitTheBurst(t *testing.T) {
+func TestThePolicyOfABucketIsItsBurstAndTheTimeInWhichItDrains(t *testing.T) {
 	rule := &models.Rule{Name: "bucket", Algorithm: ratelimit.GCRA, Limit: 100, Burst: 20, Window: time.Minute}
 	a := &validation.Answer{Allowed: true, Limits: []validation.Limit{
 		{Rule: rule, Remaining: 19, ResetAfter: 600 * time.Millisecond},
@@ -135,7 +138,7 @@ func TestThePolicyOfABucketIsItsRateAndItsLimitTheBurst(t *testing.T) {
 		Allowed: true, Results: []ratelimit.Result{{Rule: &taken, Remaining: 19, ResetAfter: 600 * time.Millisecond}},
 	})
 	require.Equal(t, want, got)
-	require.Equal(t, []string{`"bucket";q=100;w=60`}, got.Values("RateLimit-Policy"))
+	require.Equal(t, []string{`"bucket";q=20;w=12`}, got.Values("RateLimit-Policy"))
 	require.Equal(t, []string{"20"}, got.Values("X-RateLimit-Limit"))
 }
 

@@ -76,7 +76,7 @@ func appendPolicies(b []byte, limits []validation.Limit) []byte {
 	for i := range limits {
 		if rule := limits[i].Rule; !rule.Shadow {
 			b = append(b, separator...)
-			b = httplimit.AppendPolicy(b, rule.Name, rule.Limit, rule.Window)
+			b = httplimit.AppendPolicy(b, rule.Name, rule.Limit, rule.Burst, rule.Window)
 			separator = ", "
 		}
 	}

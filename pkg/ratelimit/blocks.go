@@ -29,12 +29,23 @@ func (b *blocks) free(id blockID) {
 	switch {
 	case id == 0:
 	case id&1 == 0:
-		b.log(id).Clear()
+		*b.log(id) = counter.Log{}
 		b.logs.free = append(b.logs.free, uint32(id>>1-1))
 	default:
 		b.kept.free = append(b.kept.free, uint32(id>>1-1))
 	}
 }
+
+// weight returns how many entries the block takes the room of, beside its own.
+func (b *blocks) weight(id blockID) int64 {
+	if id == 0 || id&1 != 0 {
+		return 0
+	}
+	return entriesOf(b.log(id).Room())
+}
+
+// entriesOf returns how many entries are as large as so many marks of a log.
+func entriesOf(marks int) int64 { return int64(marks+2) / 3 }
 
 // A pool is values known by number, which are used again.
 type pool[T any] struct {

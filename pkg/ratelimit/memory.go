@@ -34,7 +34,8 @@ func WithClock(clock func() time.Time) Option {
 }
 
 // WithMaxEntries bounds the counters and kept decisions held at a time; n is at
-// least 1, and 10 million by default. What still counts is never evicted, which
+// least 1, and 10 million by default. A log counts as its size, one for each
+// three of its marks. What still counts is never evicted, which
 // would grant its limit again: a full store refuses requests that need a new
 // counter with ErrFull, and goes on with those it has.
 func WithMaxEntries(n int) Option {

@@ -86,6 +86,41 @@ func TestMemoryForgetsWhatNoLongerCounts(t *testing.T) {
 	}
 }
 
+func TestLogsCountAsTheirSize(t *testing.T) {
+	clock := storetest.NewClock()
+	store := ratelimit.NewMemory(ratelimit.WithClock(clock.Now), ratelimit.WithMaxEntries(100))
+	rule := perMinute("k", ratelimit.MaxLogLimit)
+	rule.Algorithm = ratelimit.SlidingLog
+	fill := func() (admitted int) {
+		for {
+			clock.Advance(time.Microsecond)
+			dec, err := take(t, store, one("log", rule))
+			if err != nil {
+				require.ErrorIs(t, err, ratelimit.ErrFull)
+				return admitted
+			}
+			require.True(t, dec.Allowed)
+			admitted++
+		}
+	}
+	require.Equal(t, 256, fill(), "of 16 bytes each, where an entry has 48, in steps of two")
+	for i := range 99 - 256/3 {
+		_, err := take(t, store, one(fmt.Sprint(i), perMinute("k", 1)))
+		if i == 99-256/3-1 {
+			require.ErrorIs(t, err, ratelimit.ErrFull)
+		} else {
+			require.NoError(t, err)
+		}
+	}
+	require.NoError(t, store.Reset(context.Background(), "log", []ratelimit.Rule{rule}))
+	for i := range 100 - (99 - 256/3 - 1) {
+		_, err := take(t, store, one(fmt.Sprint("now ", i), perMinute("k", 1)))
+		require.NoError(t, err, "all of the log's room is there again: %d", i)
+	}
+	_, err := take(t, store, one("one more", perMinute("k", 1)))
+	require.ErrorIs(t, err, ratelimit.ErrFull)
+}
+
 func TestResetMakesRoom(t *testing.T) {
 	store := ratelimit.NewMemory(ratelimit.WithMaxEntries(1))
 	for i := range 3 {

@@ -53,7 +53,7 @@ func (s *shard) findSpent(step *step, start, at, now, units int64) {
 }
 
 func (st *step) giveBack(units int64) {
-	if st.rule.Kind == counter.SlidingLog {
+	if st.log != nil {
 		st.log.Refund(&st.mark, st.start, units)
 		return
 	}

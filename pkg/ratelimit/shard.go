@@ -31,15 +31,16 @@ type take struct {
 
 // A step is one rule on its way through a take or a refund.
 type step struct {
-	id    entryID
-	rule  counter.Rule
-	entry *entry
-	state counter.State // of a counter that is not a log
-	used  int64
-	log   *counter.Log
-	mark  counter.LogState
-	start int64 // of the window that a refund is for, in ticks
-	fits  bool
+	id     entryID
+	rule   counter.Rule
+	entry  *entry
+	state  counter.State // of a counter that is not a log
+	used   int64
+	log    *counter.Log
+	mark   counter.LogState
+	start  int64 // of the window that a refund is for, in ticks
+	growth int64 // entries that spending may need for a larger log
+	fits   bool
 }
 
 // take decides a request and returns the instant it did. Everything is read and
@@ -71,7 +72,7 @@ func (s *shard) take(m *Memory, t *take) (now int64, err error) {
 	if missing > 0 && !m.reserve(missing) {
 		return now, ErrFull
 	}
-	s.write(t, allowed, now)
+	s.write(m, t, allowed, now)
 	if t.req.ID != "" {
 		s.keep(t, stale, now)
 	}
@@ -79,7 +80,7 @@ func (s *shard) take(m *Memory, t *take) (now int64, err error) {
 }
 
 // read finds the counters of a take as they stand now and tells which have
-// room. It returns how many of those that have are not there yet.
+// room. It returns how many entries those need that they do not have yet.
 func (s *shard) read(t *take, now int64) (missing int64, err error) {
 	for i := range t.steps {
 		step := &t.steps[i]
@@ -87,8 +88,15 @@ func (s *shard) read(t *take, now int64) (missing int64, err error) {
 			return 0, outOfReach(i)
 		}
 		step.fits = step.used <= step.rule.Capacity()-t.req.Cost
-		if step.entry == nil && step.fits {
+		if !step.fits {
+			continue
+		}
+		if step.entry == nil {
 			missing++
+		}
+		if step.log != nil {
+			step.growth = entriesOf(step.log.RoomAfter(&step.mark)) - entriesOf(step.log.Room())
+			missing += step.growth
 		}
 	}
 	return missing, nil
@@ -101,6 +109,7 @@ var emptyLog counter.Log // which nobody spends from
 func (s *shard) find(step *step, now int64) (ok bool) {
 	e := s.table.find(&step.id)
 	step.entry = e
+	step.log = nil
 	if step.rule.Kind == counter.SlidingLog {
 		step.log = &emptyLog
 		if e != nil {
@@ -131,7 +140,7 @@ func (t *take) admit() bool {
 }
 
 // write spends what is admitted and writes the decision.
-func (s *shard) write(t *take, allowed bool, now int64) {
+func (s *shard) write(m *Memory, t *take, allowed bool, now int64) {
 	s.nonce++
 	dec, cost := t.dec, t.req.Cost
 	dec.Allowed, dec.At, dec.Cost, dec.Nonce = allowed, time.UnixMicro(now), cost, s.nonce
@@ -139,25 +148,28 @@ func (s *shard) write(t *take, allowed bool, now int64) {
 	for i := range t.steps {
 		step := &t.steps[i]
 		if allowed && step.fits && cost > 0 {
-			s.spend(step, cost)
+			s.spend(m, step, cost)
 		}
 		dec.Results[i].say(&t.req.Rules[i], step.view(now, cost), step.fits)
 	}
 }
 
 // spend spends from the counter that a step has read, which has room.
-func (s *shard) spend(step *step, cost int64) {
+func (s *shard) spend(m *Memory, step *step, cost int64) {
 	e := step.entry
-	isLog := step.rule.Kind == counter.SlidingLog
 	if e == nil {
 		e = s.insert(&step.id)
-		if isLog {
+		if step.log != nil {
 			e.block, step.log = s.blocks.newLog()
 		}
 	}
 	step.used += cost
-	if isLog {
+	if step.log != nil {
+		before := s.blocks.weight(e.block)
 		step.log.Spend(&step.mark, cost)
+		if unneeded := before + step.growth - s.blocks.weight(e.block); unneeded > 0 {
+			m.entries.Add(-unneeded)
+		}
 		e.keepUntil(step.rule.ForgetLog(&step.mark))
 		return
 	}
@@ -177,7 +189,7 @@ func (s *shard) insert(id *entryID) *entry {
 }
 
 func (st *step) view(now, cost int64) counter.View {
-	if st.rule.Kind == counter.SlidingLog {
+	if st.log != nil {
 		reset, retry := st.rule.LogMoments(st.log, &st.mark, cost, st.fits)
 		return st.rule.LogView(st.mark.Tick, st.used, reset, retry, now, st.fits)
 	}
@@ -199,10 +211,11 @@ func (s *shard) keep(t *take, stale *entry, now int64) {
 
 // drop removes an entry and what it has in blocks.
 func (s *shard) drop(m *Memory, e *entry) {
+	freed := 1 + s.blocks.weight(e.block)
 	s.blocks.free(e.block)
 	id := e.id
 	s.table.remove(&id)
-	m.entries.Add(-1)
+	m.entries.Add(-freed)
 }
 
 // reset forgets counters, all at once.

@@ -70,7 +70,8 @@
 //
 // X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset, in seconds
 // since 1970 by the store's clock, are those of the rule nearest its limit. Of a
-// GCRA rule, q per w is the rate, and X-RateLimit-Limit the Burst.
+// GCRA rule, q and X-RateLimit-Limit are the Burst, and w is the time in which
+// it drains: q per w is the rate.
 //
 // All times are rounded up to whole seconds: who waits as told is not early. A
 // Retry-After can be earlier than the t of a rule that has room, and is the one

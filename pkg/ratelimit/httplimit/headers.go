@@ -80,7 +80,7 @@ func appendPolicies(b []byte, results []ratelimit.Result) []byte {
 	for i := range results {
 		if rule := results[i].Rule; !rule.Shadow {
 			b = append(b, separator...)
-			b = AppendPolicy(b, rule.Name, rule.Limit, rule.Window)
+			b = AppendPolicy(b, rule.Name, rule.Limit, rule.Burst, rule.Window)
 			separator = ", "
 		}
 	}

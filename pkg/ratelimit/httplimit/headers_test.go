@@ -1,6 +1,7 @@
 package httplimit_test
 
 import (
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -88,12 +89,17 @@ func TestHeadersSayWhatWasDecided(t *testing.T) {
 
 func requirePolicy(t require.TestingT, rule *ratelimit.Rule, policy httpsfv.Item) {
 	requireName(t, rule.Name, policy.Value.(string))
+	quota, window := rule.Limit, big.NewRat(int64(rule.Window), int64(time.Second))
+	if rule.Algorithm == ratelimit.GCRA && rule.Burst > 0 {
+		quota = rule.Burst
+		window.Mul(window, big.NewRat(rule.Burst, rule.Limit))
+	}
 	q, _ := policy.Params.Get("q")
-	require.Equal(t, min(rule.Limit, maxInteger), q)
+	require.Equal(t, min(quota, maxInteger), q)
 	w, ok := policy.Params.Get("w")
-	require.Equal(t, rule.Window > 0 && rule.Window%time.Second == 0, ok)
+	require.Equal(t, window.Sign() > 0 && window.IsInt(), ok)
 	if ok {
-		require.Equal(t, int64(rule.Window/time.Second), w)
+		require.Equal(t, window.Num().Int64(), w)
 	}
 }
 
@@ -139,7 +145,24 @@ func TestNames(t *testing.T) {
 		"\x00\x7f\xff":          `"%00%7F%FF";q=1`,
 		"":                      `"";q=1`,
 	} {
-		require.Equal(t, want, string(httplimit.AppendPolicy(nil, name, 1, 0)))
+		require.Equal(t, want, string(httplimit.AppendPolicy(nil, name, 1, 0, 0)))
+	}
+}
+
+func TestAPolicyHasAWindowWhereItIsWholeSeconds(t *testing.T) {
+	for _, c := range []struct {
+		limit, burst int64
+		window       time.Duration
+		want         string
+	}{
+		{100, 0, time.Minute, `"n";q=100;w=60`},
+		{100, 0, 1500 * time.Millisecond, `"n";q=100`},
+		{10, 50, time.Second, `"n";q=50;w=5`},
+		{10, 1, time.Second, `"n";q=1`},
+		{3, 1, time.Second, `"n";q=1`},
+		{1 << 32, 1 << 32, ratelimit.MaxSliding, `"n";q=4294967296;w=2678400`},
+	} {
+		require.Equal(t, c.want, string(httplimit.AppendPolicy(nil, "n", c.limit, c.burst, c.window)))
 	}
 }
 
@@ -161,7 +184,7 @@ func TestABurstIsTheCapacityOfABucket(t *testing.T) {
 	dec := ratelimit.Decision{Allowed: true, Results: []ratelimit.Result{left}}
 	h := http.Header{}
 	httplimit.SetHeaders(h, &dec)
-	require.Equal(t, `"bucket";q=100;w=60`, h.Get("RateLimit-Policy"))
+	require.Equal(t, `"bucket";q=20;w=12`, h.Get("RateLimit-Policy"), "the rate is 100 a minute")
 	require.Equal(t, `"bucket";r=19;t=1`, h.Get("RateLimit"))
 	require.Equal(t, "20", h.Get("X-RateLimit-Limit"))
 

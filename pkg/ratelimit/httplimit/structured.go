@@ -1,6 +1,8 @@
 package httplimit
 
 import (
+	"math"
+	"math/bits"
 	"strconv"
 	"time"
 )
@@ -9,10 +11,15 @@ import (
 //
 //	"per-minute";q=100;w=60
 //
-// where w is left out unless window is whole seconds: calendar periods have
-// none. With AppendLimit it is for those who send headers by other means than
-// an http.Header; they leave out shadow rules and put ", " between members.
-func AppendPolicy(b []byte, name string, limit int64, window time.Duration) []byte {
+// where w is left out unless it is whole seconds: calendar periods have none.
+// Burst is that of a GCRA rule, and zero for others: q is then the burst and w
+// the time in which it drains, so that never more remains than q. With
+// AppendLimit it is for those who send headers by other means than an
+// http.Header; they leave out shadow rules and put ", " between members.
+func AppendPolicy(b []byte, name string, limit, burst int64, window time.Duration) []byte {
+	if burst > 0 {
+		window, limit = drain(limit, burst, window), burst
+	}
 	b = appendString(b, name)
 	b = append(b, ";q="...)
 	b = strconv.AppendInt(b, min(limit, maxInteger), 10)
@@ -21,6 +28,20 @@ func AppendPolicy(b []byte, name string, limit int64, window time.Duration) []by
 		b = strconv.AppendInt(b, int64(window/time.Second), 10)
 	}
 	return b
+}
+
+// drain is the time in which a burst drains at limit units a window, or zero if
+// that is no whole number of nanoseconds.
+func drain(limit, burst int64, window time.Duration) time.Duration {
+	high, low := bits.Mul64(uint64(burst), uint64(window))
+	if high >= uint64(limit) {
+		return 0
+	}
+	whole, part := bits.Div64(high, low, uint64(limit))
+	if part > 0 || whole > math.MaxInt64 {
+		return 0
+	}
+	return time.Duration(whole)
 }
 
 // AppendLimit appends one member of RateLimit,

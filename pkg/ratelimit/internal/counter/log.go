@@ -158,13 +158,16 @@ func (l *Log) resize(n int) {
 	l.marks, l.head = marks, 0
 }
 
-// Clear forgets everything. It keeps the room of a short log.
-func (l *Log) Clear() {
-	marks := l.marks
-	if len(marks) > 64 {
-		marks = nil
+// Room returns how many marks the log has room for.
+func (l *Log) Room() int { return len(l.marks) }
+
+// RoomAfter returns how many it may have room for after a spending from that
+// state.
+func (l *Log) RoomAfter(s *LogState) int {
+	if l.size-s.first < len(l.marks) {
+		return len(l.marks)
 	}
-	*l = Log{marks: marks}
+	return max(4, 2*l.size)
 }
 
 // ForgetLog returns the instant from which a log of that state need not be
