@@ -35,30 +35,58 @@ func traceMemory(seed uint64, steps int) error {
 // TestMemorySweepsNothingThatCounts keeps some counters among very many that
 // come and go. The model does not hear of those, and never sweeps.
 func TestMemorySweepsNothingThatCounts(t *testing.T) {
-	const steps, passing = 5000, 50
+	const steps, passing = 8000, 50
 	clock := storetest.NewClock()
 	memory, model := ratelimit.NewMemory(ratelimit.WithClock(clock.Now)), storetest.NewModel(clock.Now)
 	r := rand.New(rand.NewPCG(3, 4))
 	var rules []ratelimit.Rule
-	for i := range 40 {
+	for i := range 50 {
 		rule := perMinute(fmt.Sprint(i), 1+r.Int64N(20))
 		rule.Algorithm = ratelimit.Algorithm(i % 4)
 		rule.Window = time.Duration(1+r.IntN(1000)) * 10 * time.Second
+		if i%8 == 1 { // every other FixedWindow
+			rule.Window, rule.Calendar = 0, &ratelimit.Calendar{}
+		}
 		rules = append(rules, rule)
 	}
 	var got, want, other ratelimit.Decision
+	var receipts [][2]ratelimit.Receipt
 	for step := range steps {
 		clock.Advance(time.Duration(r.Int64N(2_000_000<<r.IntN(8))) * time.Microsecond)
 		for i := range passing {
 			one := one(fmt.Sprint("passing ", step, i), perMinute("k", 1))
 			require.NoError(t, memory.Take(context.Background(), &one, &other))
 		}
+		if n := len(receipts); n > 0 && r.IntN(2) == 0 { // twice or more, too
+			both := receipts[max(0, n-1-r.IntN(50))]
+			units := 1 + r.Int64N(both[0].Cost)
+			require.Equal(t, model.Refund(context.Background(), both[1], units),
+				memory.Refund(context.Background(), both[0], units), "step %d", step)
+		}
 		req := one("kept", rules[r.IntN(len(rules))])
 		req.Group, req.Cost = req.Rules[0].ID, r.Int64N(req.Rules[0].Limit+2)
+		if req.Rules[0].Calendar != nil {
+			req.Rules[0].Calendar = sixHours(clock.Now())
+		}
 		require.NoError(t, memory.Take(context.Background(), &req, &got))
 		require.NoError(t, model.Take(context.Background(), &req, &want))
+		if got.Allowed && got.Cost > 0 {
+			receipts = append(receipts, [2]ratelimit.Receipt{got.Receipt(req.Group), want.Receipt(req.Group)})
+		}
 		got.Nonce, want.Nonce = 0, 0
 		require.Equal(t, utc(want), utc(got), "step %d", step)
+	}
+}
+
+// sixHours is a calendar of them.
+func sixHours(now time.Time) *ratelimit.Calendar {
+	const length = 6 * time.Hour
+	at := func(n int) time.Time { return now.Truncate(length).Add(time.Duration(n) * length) }
+	return &ratelimit.Calendar{
+		Name:     "quarter",
+		Previous: ratelimit.Period{Start: at(-1), End: at(0)},
+		Current:  ratelimit.Period{Start: at(0), End: at(1)},
+		Next:     ratelimit.Period{Start: at(1), End: at(2)},
 	}
 }
 

@@ -62,8 +62,11 @@ func (s *Store) once(ctx context.Context, group group, c call) (string, error) {
 	for sent := 0; ; sent++ {
 		try := c // one that was given up may still get an answer
 		err := s.lane(group).process(ctx, &try)
-		if err == nil || sent == resends || !notExecuted(err) {
-			return try.reply, err
+		switch {
+		case err == nil:
+			return try.reply, nil
+		case sent == resends || !notExecuted(err):
+			return "", err // and hands off the reply, which may yet come
 		}
 		timer := time.NewTimer(wait)
 		select {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"math/big"
 	"testing"
 	"time"
@@ -206,6 +207,41 @@ func gcraRefund(t *testing.T, s *subject) {
 	s.spend(20, rule)
 	require.NoError(t, s.refund(second, 1), "its busy period is over")
 	require.Equal(t, []int64{80}, s.remaining(rule))
+}
+
+// gcraRefundToTheLast refunds when a hair of what was spent is left.
+func gcraRefundToTheLast(t *testing.T, s *subject) {
+	drained := Noon.Add(66_667 * time.Microsecond) // two units at 3 per 100 ms, rounded up
+	rule := gcra("bucket", 3, 10, ratelimit.MinWindow)
+	s.spend(1, rule)
+	s.clock.Advance(10 * time.Millisecond)
+	receipt := s.spend(1, rule)
+	s.clock.Set(drained.Add(-time.Microsecond))
+	require.Equal(t, []int64{9}, s.remaining(rule))
+	require.NoError(t, s.refund(receipt, 1))
+	require.Equal(t, []int64{10}, s.remaining(rule))
+}
+
+// gcraRefundWhileItCanCount keeps a bucket busy for longer than its burst of 10
+// takes to drain: 250 ms at 4 per 100 ms, 333,334 µs at 3.
+func gcraRefundWhileItCanCount(t *testing.T, s *subject) {
+	for _, c := range []struct {
+		limit, micros int64
+		before, later int64
+	}{{4, 249_999, 6, 8}, {4, 250_000, 7, 7}, {3, 333_333, 5, 7}, {3, 333_334, 6, 6}} {
+		s.clock.Set(Noon)
+		rule := gcra("bucket", c.limit, 10, ratelimit.MinWindow)
+		rule.ID = fmt.Sprint(c)
+		receipt := s.spend(5, rule)
+		for range c.micros / 100_000 {
+			s.clock.Advance(rule.Window)
+			s.spend(c.limit, rule)
+		}
+		s.clock.Set(Noon.Add(time.Duration(c.micros) * time.Microsecond))
+		require.Equal(t, []int64{c.before}, s.remaining(rule))
+		require.NoError(t, s.refund(receipt, 2))
+		require.Equal(t, []int64{c.later}, s.remaining(rule))
+	}
 }
 
 // gcraRefundOnce keeps a bucket busy for long: a receipt counts no longer than

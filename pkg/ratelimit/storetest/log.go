@@ -83,6 +83,24 @@ func logRefund(t *testing.T, s *subject) {
 	require.Zero(t, look.Results[0].ResetAfter)
 }
 
+// logRefundOfLess gives back no more than the tick of the receipt holds.
+func logRefundOfLess(t *testing.T, s *subject) {
+	rule := log("log", 20, time.Minute)
+	s.clock.Advance(time.Second)
+	receipt := s.spend(6, rule)
+	require.NoError(t, s.store.Reset(context.Background(), s.group, []ratelimit.Rule{rule}))
+	s.clock.Set(Noon)
+	s.spend(3, rule)
+	s.clock.Advance(time.Second)
+	s.spend(2, rule)
+	s.clock.Advance(time.Second)
+	s.spend(1, rule)
+	require.NoError(t, s.refund(receipt, 6))
+	require.Equal(t, []int64{16}, s.remaining(rule))
+	s.clock.Set(Noon.Add(time.Minute))
+	require.Equal(t, []int64{19}, s.remaining(rule))
+}
+
 func logClockFarBehind(t *testing.T, s *subject) {
 	for _, behind := range []time.Duration{time.Minute + time.Microsecond, time.Hour} {
 		rule := log("log", 10, time.Minute)

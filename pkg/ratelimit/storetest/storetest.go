@@ -1,7 +1,8 @@
 // Package storetest is the contract that every ratelimit.Store keeps: a test of
-// a store calls Run, and plays traces of random operations against the Model
-// with Trace. Floor F0; besides the standard library it imports package
-// ratelimit, testify and rapid.
+// a store calls Run, plays traces of random operations against the Model with
+// Trace, and has concurrent histories searched for a serial order with
+// Linearizable. Floor F0; besides the standard library it imports package
+// ratelimit, testify, rapid and porcupine.
 package storetest
 
 import (
@@ -96,11 +97,14 @@ var contract = []struct {
 	{"gcra refunds within a busy period", gcraRefund},
 	{"gcra is not drained by a refund", gcraRefundDrainsNothing},
 	{"gcra refunded to nothing is as new", gcraEmptyIsAsNew},
+	{"gcra refunds to the last tick", gcraRefundToTheLast},
+	{"gcra refunds while a full bucket would drain", gcraRefundWhileItCanCount},
 	{"gcra refunds once, however long it is busy", gcraRefundOnce},
 
 	{"log forgets each spending by itself", logForgetsEachSpending},
 	{"log is exact in every trailing window", logExactInEveryWindow},
 	{"log refunds", logRefund},
+	{"log refunds what there is", logRefundOfLess},
 	{"log with the clock far behind", logClockFarBehind},
 	{"log in milliseconds", logMilliseconds},
 	{"log full of single units", logFull},
