@@ -143,6 +143,9 @@ func (tr *trace) take(req *ratelimit.Request) error {
 	dec := &model.dec
 	if !dec.Replayed {
 		tr.remember(dec)
+		if req.ID != "" {
+			tr.edges = append(tr.edges, dec.At.Add(ratelimit.Replay), dec.At.Add(-ratelimit.Replay))
+		}
 	}
 	if dec.Allowed && dec.Cost > 0 {
 		tr.receipts++
