@@ -91,7 +91,8 @@
 //	80 each full minute        63.8 %     99.5 %       83
 //	timed against it           66.7 %     33.7 %       199
 //
-// Memory: one counter of constant size, whatever the limit.
+// Callers that all come at each full minute are told apart badly: give them GCRA
+// or SlidingLog. Memory: one counter of constant size, whatever the limit.
 //
 // # FixedWindow
 //
@@ -137,6 +138,10 @@
 // A counter is identified by Group, Scope, ID, Name, Algorithm, and Window or
 // the Calendar's Name. A new Limit or Burst applies at once, to what is counted
 // already. A new window or algorithm starts another counter.
+//
+// A counter is kept for as long as it can count by its rule, and at least a
+// minute longer. So a GCRA whose Limit is lowered much may be forgotten when its
+// level would have drained at the rate of the latest spending.
 //
 // # Shadow rules, looks, repeats, refunds
 //
