@@ -133,10 +133,6 @@ local function used(rule)
   return floor((rule.prev * weight + ONE - 1) / ONE) + rule.cur
 end
 
-local function packed(rule)
-  return pack('<dddd', rule.last, rule.start, rule.prev, rule.cur)
-end
-
 -- The milliseconds from now that the counter must be kept.
 local function keep(rule, now)
   local window, kind = rule.window, rule.kind
