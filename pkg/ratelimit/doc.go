@@ -143,7 +143,7 @@
 // minute longer. So a GCRA whose Limit is lowered much may be forgotten when its
 // level would have drained at the rate of the latest spending.
 //
-// # Shadow rules, looks, repeats, refunds
+// # Shadow rules, looks, repeats
 //
 // A Shadow rule is counted and reported, and refuses nothing. It is spent from
 // when the enforced rules admit the call and it would admit it itself: so it
@@ -156,13 +156,42 @@
 // decision, refusals too, is kept with it for the time of Replay in the same
 // atomic step.
 //
-// An allowed call that is not made, or turns out cheaper, is given back with
-// Refund and the decision's Receipt, once, as far as it still counts.
+// # Settling
 //
-// Each algorithm says what a refund undoes by the window that Result.Start
-// names: a bucket of it, for SlidingWindow; the time since the level was last
-// zero, for GCRA, but no longer than a full one drains; the one tick, for
-// SlidingLog. A window that counts no longer gives nothing back.
+// An allowed call that is not made, or turns out cheaper, is given back with
+// Refund and the decision's Receipt, as far as it still counts. One that turns
+// out dearer is charged for the rest, by units below zero. Either is done once
+// for a receipt. A look, and a refused call, cannot be settled.
+//
+//	_ = store.Refund(ctx, dec.Receipt(group), dec.Cost-actual)
+//
+// Each algorithm says what is settled by the window that Result.Start names: a
+// bucket of it, for SlidingWindow; the time since the level was last zero, for
+// GCRA, but no longer than a full one drains; the one tick, for SlidingLog. A
+// window that counts no longer gives nothing back and is charged nothing, and so
+// does a counter that was reset.
+//
+// A charge goes beyond the limit, as the units are used already: then nothing
+// remains, and Result.RetryAfter is as exact as ever. It ends where arithmetic
+// is exact: a bucket of a SlidingWindow and the level of a GCRA stop at
+// MaxSlidingLimit, a FixedWindow at MaxFixedLimit, and a SlidingLog when it
+// holds MaxLogLimit units in all, those of them included that it has not dropped
+// yet. Neither a refund nor a charge moves a counter's clock.
+//
+// # Durable rules
+//
+// A quota for a month outlives the memory of a store. A rule with a Calendar
+// that is Durable decides nothing while the store holds no counter of it for
+// the period of now: a Take with such a rule fails with an *UnseededError, a
+// look too, whatever the other rules say. The caller, who has the usage on
+// record, says with Seed what it is, and takes again; there is an example with
+// Seeding.
+//
+// A counter is held from its first seed or spending in a period until the period
+// is over, or it is reset or lost; a seed of zero units holds it as well. Seeds
+// never lower a count, so they may be repeated, come late, and race: what was
+// spent before a loss and is not on record yet is added by a later seed. A clock
+// that steps back does not make a counter unseeded that is ahead of it.
 //
 // # What it costs
 //

@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -97,6 +98,40 @@ func ExampleDecision_Receipt() {
 	// <nil>
 	// already refunded
 	// 8500
+}
+
+// A quota whose count is on record elsewhere survives the loss of the store.
+func ExampleSeeding() {
+	day := func(d int) ratelimit.Period {
+		start := time.Date(2026, time.March, d, 0, 0, 0, 0, time.UTC)
+		return ratelimit.Period{Start: start, End: start.AddDate(0, 0, 1)}
+	}
+	quota := ratelimit.Rule{
+		Scope: "customer", ID: "42", Name: "daily", Limit: 1000, Algorithm: ratelimit.FixedWindow, Durable: true,
+		Calendar: &ratelimit.Calendar{Name: "day", Previous: day(9), Current: day(10), Next: day(11)},
+	}
+	onRecord := func(*ratelimit.Rule, time.Time) int64 { return 640 }
+
+	store := ratelimit.NewMemory(at(march))
+	req := ratelimit.Request{Group: "customer 42", Cost: 1, Rules: []ratelimit.Rule{quota}}
+	var dec ratelimit.Decision
+	err := store.Take(context.Background(), &req, &dec)
+	fmt.Println(err)
+	var unseeded *ratelimit.UnseededError
+	if errors.As(err, &unseeded) {
+		var seeds []ratelimit.Seeding
+		for i, index := range unseeded.Rules {
+			rule, start := &req.Rules[index], unseeded.Starts[i]
+			seeds = append(seeds, ratelimit.Seeding{Rule: *rule, Start: start, Used: onRecord(rule, start)})
+		}
+		if err = store.Seed(context.Background(), req.Group, seeds); err == nil {
+			err = store.Take(context.Background(), &req, &dec)
+		}
+	}
+	fmt.Println(err, dec.Allowed, dec.Results[0].Remaining)
+	// Output:
+	// rules [0]: counter not seeded
+	// <nil> true 359
 }
 
 func ExampleRule_shadow() {

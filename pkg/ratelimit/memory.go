@@ -111,7 +111,7 @@ func (st *step) about(rule *Rule, group entryID) {
 	rule.ticks(&st.rule)
 }
 
-// Refund gives back units; see Store.
+// Refund settles what was spent; see Store.
 func (m *Memory) Refund(ctx context.Context, receipt Receipt, units int64) error {
 	if err := receipt.Validate(units); err != nil {
 		return err

@@ -15,16 +15,32 @@ type Store interface {
 	// allocation. A refusal is an answer, not an error; after an error
 	// dec.Allowed is false and dec.Results is empty.
 	//
-	// Its errors are *InvalidError, ErrIDConflict, ErrFull and that of a ctx
-	// that was done before it began: then nothing was spent. After
-	// ErrUnavailable it is not known whether anything was.
+	// Its errors are *InvalidError, ErrIDConflict, *UnseededError, ErrFull and
+	// that of a ctx that was done before it began: then nothing was spent.
+	// After ErrUnavailable it is not known whether anything was.
 	Take(ctx context.Context, req *Request, dec *Decision) error
 
-	// Refund gives back units, from 1 to receipt.Cost, to every counter that
-	// the receipt's Take spent from and whose window still counts; the others
-	// have forgotten the spending anyway. A receipt is good for one refund:
-	// a second returns ErrRefunded while any of its windows counts, nil after.
+	// Refund settles what an allowed Take spent. It gives units, up to
+	// receipt.Cost, back to every counter that the Take spent from and whose
+	// window still counts; the others have forgotten the spending anyway.
+	// Units below zero, down to -MaxCost, are charged instead, beyond the limit
+	// too, as far as a counter counts: a bucket of a SlidingWindow and the level
+	// of a GCRA to MaxSlidingLimit, a FixedWindow to MaxFixedLimit, a SlidingLog
+	// to MaxLogLimit in all.
+	//
+	// A receipt is good for one Refund, in either direction: a second returns
+	// ErrRefunded while any of its windows counts, nil after. Zero units, and
+	// the receipt of a Take that spent nothing, are invalid: a look cannot be
+	// settled.
 	Refund(ctx context.Context, receipt Receipt, units int64) error
+
+	// Seed raises counters of calendar rules to at least what is known
+	// elsewhere to have been used, from 1 to MaxRules at once: for Durable rules
+	// whose counters the store does not hold. It is decided in one atomic step,
+	// lowers nothing, and can be repeated: see Seeding.
+	//
+	// After ErrFull nothing was seeded, after ErrUnavailable perhaps all of it.
+	Seed(ctx context.Context, group string, seeds []Seeding) error
 
 	// Reset forgets the counters that rules name in group, as if nothing had
 	// ever been spent from them. Decisions kept under an ID, and receipts, stay.
@@ -127,8 +143,8 @@ type Calendar struct {
 // Rule is one limit on a Request.
 //
 // Scope, ID, Name, Algorithm and Window (or the calendar's Name) are the
-// identity of the rule's counter within its group. Another Limit, Burst or
-// Shadow keeps the count; another Window or Algorithm is another counter.
+// identity of the rule's counter within its group. Another Limit, Burst, Shadow
+// or Durable keeps the count; another Window or Algorithm is another counter.
 type Rule struct {
 	Scope, ID string        // whose limit it is, such as "key" and the key's id
 	Name      string        // such as "per-minute"
@@ -138,6 +154,7 @@ type Rule struct {
 	Window    time.Duration // in whole ticks: 1 µs up to an hour, 1 ms above; zero with a Calendar
 	Calendar  *Calendar     // FixedWindow only: quotas per day or month
 	Shadow    bool          // counts and reports, never refuses
+	Durable   bool          // with a Calendar only: decides nothing until the store holds the period's count
 
 	prepared *identity
 }
@@ -244,8 +261,8 @@ func (r *Result) tighter(than *Result) bool {
 	return uint64(r.RetryAfter) > uint64(than.RetryAfter)
 }
 
-// Receipt says what an allowed Take spent, so that it can be refunded. It
-// stands alone and survives JSON.
+// Receipt says what an allowed Take spent, so that it can be refunded or charged
+// for more. It stands alone and survives JSON.
 type Receipt struct {
 	Group string
 	At    time.Time
@@ -261,7 +278,8 @@ type Spending struct {
 }
 
 // Receipt returns the receipt of the decision about a request of that group.
-// A refused request has a receipt of Cost 0, of which nothing can be refunded.
+// A refused request, and one that only looked, has a receipt of Cost 0, which
+// cannot be settled.
 func (d *Decision) Receipt(group string) Receipt {
 	receipt := Receipt{Group: group, At: d.At, Nonce: d.Nonce}
 	if !d.Allowed || d.Cost == 0 {
@@ -282,6 +300,7 @@ var (
 	ErrInvalid     = errors.New("invalid request")                  // every *InvalidError is one
 	ErrIDConflict  = errors.New("request id used for another call") // the Fingerprint differs
 	ErrRefunded    = errors.New("already refunded")
+	ErrUnseeded    = errors.New("counter not seeded") // every *UnseededError is one
 	ErrFull        = errors.New("no room for new counters")
 	ErrUnavailable = errors.New("store unavailable") // no answer: it may have spent, and never admits twice
 )
@@ -289,7 +308,7 @@ var (
 // InvalidError says what is wrong with a request. Nothing was spent.
 type InvalidError struct {
 	Rule   int    // index of the rule, -1 for the request itself
-	Field  string // name of the field of Rule or Request, or "Units"
+	Field  string // name of the field of Rule, Request, Receipt or Seeding, "Units" or "Seeds"
 	Reason string // what would be right; never the bad value
 }
 

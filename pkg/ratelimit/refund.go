@@ -2,8 +2,8 @@ package ratelimit
 
 import "github.com/viva/rate-limiter/pkg/ratelimit/internal/counter"
 
-// refund gives back units of a receipt that is named id. Each step is about one
-// spending of it.
+// refund gives back units of a receipt that is named id, or charges them if they
+// are below zero. Each step is about one spending of it.
 func (s *shard) refund(m *Memory, receipt *Receipt, id entryID, steps []step, units int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -26,10 +26,10 @@ func (s *shard) refund(m *Memory, receipt *Receipt, id entryID, steps []step, un
 	}
 	for i := range steps {
 		if steps[i].fits {
-			steps[i].giveBack(units)
+			steps[i].settle(units)
 		}
 	}
-	m.entries.Add(1) // what was spent may be given back even when there is no room
+	m.entries.Add(1) // what was spent is settled even when there is no room
 	s.insert(&id).keepUntil(forget)
 	return nil
 }
@@ -52,10 +52,15 @@ func (s *shard) findSpent(step *step, start, at, now, units int64) {
 	step.fits = step.rule.Refund(&step.state, now, step.start, at, units)
 }
 
-func (st *step) giveBack(units int64) {
+func (st *step) settle(units int64) {
 	if st.log != nil {
 		st.log.Refund(&st.mark, st.start, units)
 		return
 	}
 	st.entry.a, st.entry.b, st.entry.c = st.rule.Pack(&st.state)
+	if st.rule.Kind == counter.GCRA && units < 0 { // it drains the longer
+		was := st.entry.forget
+		st.entry.keepUntil(st.rule.Forget(&st.state))
+		st.entry.forget = max(st.entry.forget, was)
+	}
 }

@@ -82,11 +82,13 @@ func (s *shard) take(m *Memory, t *take) (now int64, err error) {
 // read finds the counters of a take as they stand now and tells which have
 // room. It returns how many entries those need that they do not have yet.
 func (s *shard) read(t *take, now int64) (missing int64, err error) {
+	var unseeded bool
 	for i := range t.steps {
 		step := &t.steps[i]
 		if !s.find(step, now) {
 			return 0, outOfReach(i)
 		}
+		unseeded = unseeded || step.rule.Kind == counter.Calendar && t.unseeded(i)
 		step.fits = step.used <= step.rule.Capacity()-t.req.Cost
 		if !step.fits {
 			continue
@@ -98,6 +100,9 @@ func (s *shard) read(t *take, now int64) (missing int64, err error) {
 			step.growth = entriesOf(step.log.RoomAfter(&step.mark)) - entriesOf(step.log.Room())
 			missing += step.growth
 		}
+	}
+	if unseeded {
+		return 0, t.unseededError()
 	}
 	return missing, nil
 }

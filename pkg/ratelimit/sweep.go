@@ -1,6 +1,9 @@
 package ratelimit
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // A sweep is how far a shard has looked for entries that no longer count. Each
 // new entry makes the next take look at a few places, so that a shard holds
@@ -53,7 +56,7 @@ func (s *shard) look(m *Memory, now int64) bool {
 
 // keepUntil sets the instant from which the entry need not be kept.
 func (e *entry) keepUntil(micros int64) {
-	e.forget = uint32((micros + 1<<forgetBits - 1) >> forgetBits)
+	e.forget = uint32(min((micros+1<<forgetBits-1)>>forgetBits, math.MaxUint32))
 }
 
 // reclaim looks at up to most places for a full store, where many takes come

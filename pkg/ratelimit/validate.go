@@ -26,8 +26,11 @@ func (r *Receipt) Validate(units int64) error {
 	switch {
 	case r.Group == "":
 		return &InvalidError{-1, "Group", "must not be empty"}
-	case units < 1 || units > r.Cost:
-		return &InvalidError{-1, "Units", "must be from 1 to what the receipt says was spent"}
+	case r.Cost < 1:
+		return &InvalidError{-1, "Units", "must be of a Take that spent: a look cannot be settled"}
+	case units == 0 || units < -MaxCost || units > r.Cost:
+		const reason = "must be from %d to what the receipt says was spent, and not 0"
+		return &InvalidError{-1, "Units", fmt.Sprintf(reason, int64(-MaxCost))}
 	case r.Cost > MaxCost:
 		return &InvalidError{-1, "Cost", fmt.Sprintf("must be from 0 to %d", int64(MaxCost))}
 	case len(r.Spent) > MaxRules:
@@ -92,6 +95,8 @@ func (r *Rule) validate() *InvalidError {
 		return &InvalidError{Field: "Algorithm", Reason: "must be a known one"}
 	case r.Calendar != nil:
 		return r.validateCalendar()
+	case r.Durable:
+		return &InvalidError{Field: "Durable", Reason: "must be false without a Calendar"}
 	}
 	limit, window := int64(MaxSlidingLimit), MaxSliding
 	switch r.Algorithm {

@@ -124,6 +124,14 @@ local function advance(rule, value, now)
   return true
 end
 
+-- Whether an advanced rule, but a GCRA, still counts what its counter's value
+-- did: in its window, or moved to where a clock is that went back too far.
+local function holds(rule, value)
+  if not value then return false end
+  local last, start = unpack_('<dd', value)
+  return rule.start == start or rule.last < last
+end
+
 -- The units that an advanced rule counts, rounded up.
 local function used(rule)
   if rule.prev == 0 or rule.kind == 4 then return rule.cur end

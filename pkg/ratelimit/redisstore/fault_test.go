@@ -110,11 +110,14 @@ func TestAServerThatIsDownIsUnavailableUntilItIsBack(t *testing.T) {
 	server := testenv.RedisServer(t)
 	store := redisstore.New(connect(t, server.URL()))
 	receipt := take(t, store, request()).Receipt("o1")
+	_, seed := monthly(time.Now())
 	server.Kill()
 	var dec ratelimit.Decision
 	require.ErrorIs(t, store.Take(ctx, request(), &dec), ratelimit.ErrUnavailable)
 	require.ErrorIs(t, store.Refund(ctx, receipt, 1), ratelimit.ErrUnavailable)
+	require.ErrorIs(t, store.Refund(ctx, receipt, -1), ratelimit.ErrUnavailable)
 	require.ErrorIs(t, store.Reset(ctx, "o1", request().Rules), ratelimit.ErrUnavailable)
+	require.ErrorIs(t, store.Seed(ctx, "o1", []ratelimit.Seeding{seed}), ratelimit.ErrUnavailable)
 	server.Start()
 	require.Equal(t, int64(8), take(t, store, request()).Results[0].Remaining)
 }

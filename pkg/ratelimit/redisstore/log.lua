@@ -11,6 +11,7 @@
 -- A long log is not read: its marks are looked up where they are, and new ones
 -- appended.
 local HEADER, MARK = 24, 16
+local MAX_LOG = 10000 -- the units that a log holds at most
 local SHORT = HEADER + 32 * MARK -- the longest string that is read and written whole
 
 -- The mark i, from 0, as tick and sum.
@@ -41,7 +42,7 @@ end
 -- Reads the log at the key and sets the rule's state as it stands now: last is
 -- the tick decided at, cur the units that count, and prev and start zero.
 local function advance_log(rule, key, now)
-  local log = { key = key, text = redis.call('GETRANGE', key, 0, SHORT - 1), dead = 0, size = 0, shift = 0, sum = 0 }
+  local log = { key = key, text = redis.call('GETRANGE', key, 0, SHORT - 1), dead = 0, size = 0, shift = 0, sum = 0, all = 0 }
   local last, base = 0, 0
   if #log.text > 0 then
     local length = #log.text
@@ -52,6 +53,7 @@ local function advance_log(rule, key, now)
       local _
       _, log.sum = mark(log, log.size - 1)
     end
+    log.all = log.sum - base
   end
   local t = floor(now / rule.tick)
   if t < last then
@@ -120,6 +122,7 @@ local function spend_log(rule, cost, now)
 end
 
 -- Gives back units of what was spent at the tick start, as far as it is there.
+-- Units below zero are charged to what is there, up to MAX_LOG in all.
 local function refund_log(rule, start, units)
   local log = rule.log
   start = start - log.shift
@@ -132,7 +135,7 @@ local function refund_log(rule, start, units)
     local _
     _, before = mark(log, i - 1)
   end
-  units = min(units, sum - before)
+  units = max(min(units, sum - before), log.all - MAX_LOG)
   local tail = {}
   for j = sum - units == before and i + 1 or i, log.size - 1 do
     tick, sum = mark(log, j)

@@ -122,7 +122,7 @@ func (s *Store) pack(group group, req *ratelimit.Request, nonce uint64) (call, e
 		ticks := compile(rule)
 		c.keys = append(c.keys, group.counter(&ticks, rule))
 		c.logs = c.logs || ticks.Kind == counter.SlidingLog
-		packed = appendRule(packed, &ticks, boolean(rule.Shadow))
+		packed = appendRule(packed, &ticks, boolean(rule.Shadow)+2*boolean(rule.Durable))
 	}
 	switch {
 	case req.ID != "":
@@ -140,7 +140,7 @@ func (s *Store) pack(group group, req *ratelimit.Request, nonce uint64) (call, e
 	return c, nil
 }
 
-// Refund gives back units; see ratelimit.Store.
+// Refund settles what was spent; see ratelimit.Store.
 func (s *Store) Refund(ctx context.Context, receipt ratelimit.Receipt, units int64) error {
 	if err := receipt.Validate(units); err != nil {
 		return err
@@ -165,7 +165,7 @@ func (s *Store) Refund(ctx context.Context, receipt ratelimit.Receipt, units int
 		packed = appendRule(packed, &ticks, start)
 	}
 	keys = append(keys, group.refund(receipt.Nonce, receipt.At))
-	reply, err := s.refund(ctx, group, keys, s.now(), units, len(receipt.Spent), packed, at, forget)
+	reply, err := s.run(ctx, refundScript, group, keys, s.now(), units, len(receipt.Spent), packed, at, forget)
 	switch {
 	case err != nil:
 		return fmt.Errorf("refund: %w: %w", ratelimit.ErrUnavailable, err)
@@ -176,15 +176,16 @@ func (s *Store) Refund(ctx context.Context, receipt ratelimit.Receipt, units int
 	}
 }
 
-func (s *Store) refund(ctx context.Context, group group, keys []string, argv ...any) (string, error) {
-	c := call{slot: s.slot(group), args: refundScript.args(len(keys), len(argv))}
+// run runs a script other than that of takes.
+func (s *Store) run(ctx context.Context, script script, group group, keys []string, argv ...any) (string, error) {
+	c := call{slot: s.slot(group), args: script.args(len(keys), len(argv))}
 	for _, key := range keys {
 		c.args = append(c.args, key)
 	}
 	c.args = append(c.args, argv...)
 	reply, err := s.once(ctx, group, c)
 	if lost(err) {
-		refundScript.load(c.args)
+		script.load(c.args)
 		reply, err = s.once(ctx, group, c)
 	}
 	return reply, err

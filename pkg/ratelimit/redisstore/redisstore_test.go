@@ -86,6 +86,44 @@ func TestKeysShareOneHashTagAndExpire(t *testing.T) {
 	require.Equal(t, []time.Duration{time.Hour + 6*time.Minute}, lives["r"])
 }
 
+// monthly is a durable rule, with a seed of it for now.
+func monthly(now time.Time) (ratelimit.Rule, ratelimit.Seeding) {
+	const month = 30 * 24 * time.Hour
+	start := now.Truncate(time.Second).Add(-month / 2)
+	rule := ratelimit.Rule{
+		Scope: "owner", ID: "o1", Name: "monthly", Algorithm: ratelimit.FixedWindow, Limit: 10, Durable: true,
+		Calendar: &ratelimit.Calendar{
+			Name:     "month",
+			Previous: ratelimit.Period{Start: start.Add(-month), End: start},
+			Current:  ratelimit.Period{Start: start, End: start.Add(month)},
+			Next:     ratelimit.Period{Start: start.Add(month), End: start.Add(2 * month)},
+		},
+	}
+	return rule, ratelimit.Seeding{Rule: rule, Start: start, Used: 4}
+}
+
+func TestADurableCounterThatIsLostIsSeededAgain(t *testing.T) {
+	ctx := context.Background()
+	client := connect(t, testenv.RedisServer(t).URL())
+	store := redisstore.New(client)
+	req := request()
+	now := take(t, store, req).At
+	rule, seed := monthly(now)
+	req.Rules = append(req.Rules, rule)
+	var dec ratelimit.Decision
+	for range 2 {
+		var unseeded *ratelimit.UnseededError
+		require.ErrorAs(t, store.Take(ctx, req, &dec), &unseeded)
+		require.Equal(t, []int{2}, unseeded.Rules)
+		require.True(t, unseeded.Starts[0].Equal(seed.Start))
+		require.NoError(t, client.ScriptFlush(ctx).Err())
+		require.NoError(t, store.Seed(ctx, "o1", []ratelimit.Seeding{seed}))
+		require.NoError(t, store.Seed(ctx, "o1", []ratelimit.Seeding{seed}))
+		require.Equal(t, int64(5), take(t, store, req).Results[2].Remaining)
+		require.NoError(t, client.FlushDB(ctx).Err())
+	}
+}
+
 func TestOnlySpendingWrites(t *testing.T) {
 	ctx := context.Background()
 	client := connect(t, testenv.Redis(t))
@@ -95,6 +133,11 @@ func TestOnlySpendingWrites(t *testing.T) {
 	require.True(t, take(t, store, look).Allowed)
 	require.False(t, take(t, store, enormous).Allowed)
 	require.True(t, take(t, store, &ratelimit.Request{Group: "no rules", Cost: 1}).Allowed)
+	var dec ratelimit.Decision
+	quota, _ := monthly(time.Now())
+	unseeded := request()
+	unseeded.ID, unseeded.Rules = "id", append(unseeded.Rules, quota)
+	require.ErrorIs(t, store.Take(ctx, unseeded, &dec), ratelimit.ErrUnseeded)
 	require.Zero(t, client.DBSize(ctx).Val())
 	take(t, store, request())
 	require.Equal(t, int64(2), client.DBSize(ctx).Val())

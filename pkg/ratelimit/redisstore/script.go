@@ -20,10 +20,13 @@ var (
 	takeSource string
 	//go:embed refund.lua
 	refundSource string
+	//go:embed seed.lua
+	seedSource string
 
 	takeScript    = newScript(counterSource + takeSource) // where there are no logs: what is not there costs nothing
 	takeLogScript = newScript(counterSource + logSource + takeSource)
 	refundScript  = newScript(counterSource + logSource + refundSource)
+	seedScript    = newScript(counterSource + seedSource)
 )
 
 type script struct{ source, sha string }

@@ -7,8 +7,9 @@
 --       has an ID; one key that is not read if there is neither
 -- ARGV  1 the instant in microseconds, empty for the server's own
 --       then each request: doubles for cost, number of rules, and whether it
---       has an ID; the rules, packed, extra is 1 for a shadow rule; with an ID
---       its fingerprint, 8 bytes, and what Go wants kept with the decision
+--       has an ID; the rules, packed, extra is 1 for a shadow rule, and 2 more
+--       for a durable one; with an ID its fingerprint, 8 bytes, and what Go
+--       wants kept with the decision
 -- Returns for each request a letter and
 --   F  fresh: the decision, namely little-endian doubles: instant, allowed,
 --      number of rules, and per rule whether it fits and its counter as it is
@@ -16,6 +17,8 @@
 --   R  replayed: the decision, then what Go wanted kept by the request that got it
 --   C  conflict: the ID was used with another fingerprint
 --   O  a calendar does not reach the instant: the rule's index as a double
+--   U  durable rules have no counter for now: as doubles, for each of them its
+--      index and the instant in microseconds at which the period starts
 --   E  an error's text
 local REPLAY = 60000000 -- microseconds that a decision is kept
 
@@ -32,17 +35,22 @@ local function take(now, request, first, cost, n, has_id, at)
     end
   end
 
-  local allowed = 1
+  local allowed, unseeded = 1, nil
   for i = 1, n do
     local rule, key = rules[i], KEYS[first + i - 1]
     if rule.kind == 4 then
       advance_log(rule, key, now)
-    elseif not advance(rule, redis.call('GET', key), now) then
-      return 'O' .. pack('<d', i - 1)
+    else
+      local value = redis.call('GET', key)
+      if not advance(rule, value, now) then return 'O' .. pack('<d', i - 1) end
+      if rule.extra > 1 and not holds(rule, value) then
+        unseeded = (unseeded or 'U') .. pack('<dd', i - 1, rule.start * rule.tick)
+      end
     end
     rule.fits = used(rule) <= rule.capacity - cost
-    if not rule.fits and rule.extra == 0 then allowed = 0 end
+    if not rule.fits and rule.extra % 2 == 0 then allowed = 0 end
   end
+  if unseeded then return unseeded end
 
   local spend = allowed == 1 and cost > 0
   local decision = pack('<ddd', now, allowed, n)

@@ -46,9 +46,11 @@ func TestTwins(t *testing.T) {
 func traceTwins(client *redis.Client, seed uint64) error {
 	const steps = 30
 	clock := storetest.NewClock()
-	place := redisstore.WithNamespace(fmt.Sprint("twins", rand.Uint64()))
+	place := func() redisstore.Option { return redisstore.WithNamespace(fmt.Sprint("twins", rand.Uint64())) }
 	return storetest.Trace(seed, steps, clock, map[string]ratelimit.Store{
-		"memory": ratelimit.NewMemory(ratelimit.WithClock(clock.Now)),
-		"redis":  redisstore.New(client, place, redisstore.WithClock(clock.Now)),
+		"memory": storetest.Losing(func() ratelimit.Store { return ratelimit.NewMemory(ratelimit.WithClock(clock.Now)) }),
+		"redis": storetest.Losing(func() ratelimit.Store {
+			return redisstore.New(client, place(), redisstore.WithClock(clock.Now))
+		}),
 	})
 }

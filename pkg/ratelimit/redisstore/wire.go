@@ -16,6 +16,7 @@ const (
 	packedHead   = 3 * 8
 	packedRule   = 5 * 8 // bytes; a calendar's takes four doubles more, a GCRA's one
 	packedResult = 5 * 8
+	packedStart  = 2 * 8
 )
 
 func appendNumber(b []byte, n int64) []byte {
@@ -71,6 +72,8 @@ func read(reply string, req *ratelimit.Request, nonce uint64, dec *ratelimit.Dec
 	case 'O':
 		const reason = "must have a period that the store's clock is in"
 		return &ratelimit.InvalidError{Rule: int(body.next()), Field: "Calendar", Reason: reason}
+	case 'U':
+		return unseeded(body, len(req.Rules))
 	default:
 		return errReply
 	}
@@ -92,21 +95,52 @@ func read(reply string, req *ratelimit.Request, nonce uint64, dec *ratelimit.Dec
 	dec.Replayed, dec.Allowed, dec.At = kind == 'R', allowed, time.UnixMicro(now)
 	dec.Nonce, dec.Cost = answered.Nonce, answered.Cost
 	for i := range answered.rules {
-		dec.Results = append(dec.Results, result(&body, &answered.rules[i], now, answered.Cost))
+		result, ok := result(&body, &answered.rules[i], now, answered.Cost)
+		if !ok {
+			return errReply
+		}
+		dec.Results = append(dec.Results, result)
 	}
 	return nil
 }
 
-func result(body *numbers, rule *ratelimit.Rule, now, cost int64) ratelimit.Result {
+// unseeded is the error of a take that was not decided.
+func unseeded(body numbers, rules int) error {
+	var missing ratelimit.UnseededError
+	for len(body) >= packedStart {
+		rule := body.next()
+		if rule < 0 || rule >= int64(rules) {
+			return errReply
+		}
+		missing.Rules = append(missing.Rules, int(rule))
+		missing.Starts = append(missing.Starts, time.UnixMicro(body.next()))
+	}
+	if len(missing.Rules) == 0 {
+		return errReply
+	}
+	return &missing
+}
+
+// result reads what is told of a rule. It reports false if that contradicts
+// itself: a cost is said not to fit, and does.
+func result(body *numbers, rule *ratelimit.Rule, now, cost int64) (r ratelimit.Result, ok bool) {
 	ticks := compile(rule)
 	fits := body.next() == 1
+	room := ticks.Capacity() - cost
 	var v counter.View
 	if ticks.Kind == counter.SlidingLog {
 		tick, reset, retry, used := body.next(), body.next(), body.next(), body.next()
+		if !fits && used <= room {
+			return r, false
+		}
 		v = ticks.LogView(tick, used, reset, retry, now, fits)
 	} else {
 		state := counter.State{Last: body.next(), Start: body.next(), Prev: body.next(), Cur: body.next()}
-		v = ticks.View(&state, ticks.Used(&state), now, cost, fits)
+		used := ticks.Used(&state)
+		if !fits && used <= room {
+			return r, false
+		}
+		v = ticks.View(&state, used, now, cost, fits)
 	}
 	return ratelimit.Result{
 		Rule:       rule,
@@ -116,5 +150,5 @@ func result(body *numbers, rule *ratelimit.Rule, now, cost int64) ratelimit.Resu
 		RetryAfter: v.Retry,
 		Denied:     !fits && !rule.Shadow,
 		WouldDeny:  !fits && rule.Shadow,
-	}
+	}, true
 }

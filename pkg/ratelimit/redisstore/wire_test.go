@@ -34,7 +34,9 @@ func FuzzRepliesAreUnderstoodOrRefused(f *testing.F) {
 	require.NoError(f, err)
 	for _, r := range []string{
 		"", "?", "C", "O", reply('O', nil, 0), reply('F', nil),
+		"U", reply('U', nil, 0, 5e6), reply('U', nil, 0), reply('U', nil, 1, 5e6), reply('U', nil, math.NaN(), -1),
 		reply('F', nil, 5e6, 1, 1, 1, 5e6, 0, 0, 1),
+		reply('F', nil, 5e6, 0, 1, 0, 5e6, 0, 0, 1), // does not fit, and would
 		reply('F', nil, 5e6, 1, 2, 1, 5e6, 0, 0, 1, 1, 5e6, 0, 0, 1),
 		reply('F', nil, 5e6, 1, math.NaN()), reply('F', nil, 5e6, 1, -1), reply('F', nil, 5e6, 1, 1e300),
 		reply('R', sealed, 5e6, 1, 1, 1, 5e6, 0, 0, 1),
@@ -63,7 +65,7 @@ func TestWhatIsSealedIsUnsealed(t *testing.T) {
 	}
 	quota := ratelimit.Rule{
 		Scope: "\x00", ID: "\xff\xfe", Name: `"<`, Algorithm: ratelimit.FixedWindow, Limit: ratelimit.MaxFixedLimit, Shadow: true,
-		Calendar: &ratelimit.Calendar{Name: "\x80", Previous: period(0), Current: period(1), Next: period(2)},
+		Durable: true, Calendar: &ratelimit.Calendar{Name: "\x80", Previous: period(0), Current: period(1), Next: period(2)},
 	}
 	req := requestOf(perMinute, quota)
 	req.Cost = ratelimit.MaxCost
@@ -79,7 +81,10 @@ func TestWhatIsSealedIsUnsealed(t *testing.T) {
 
 func TestRepliesThatAreNotUnderstoodAreUnavailable(t *testing.T) {
 	var dec ratelimit.Decision
-	for _, r := range []string{"", "?", reply('F', nil), reply('F', nil, 5e6, 1, 1), reply('R', []byte("{"), 5e6, 1, 0)} {
+	for _, r := range []string{
+		"", "?", "U", reply('U', nil, 1, 5e6), reply('U', nil, -1, 5e6), reply('F', nil), reply('F', nil, 5e6, 1, 1),
+		reply('F', nil, 5e6, 0, 1, 0, 5e6, 0, 0, 1), reply('R', []byte("{"), 5e6, 1, 0),
+	} {
 		require.ErrorIs(t, read(r, requestOf(perMinute), 7, &dec), ratelimit.ErrUnavailable)
 	}
 }

@@ -88,6 +88,10 @@ func badRequests(t *testing.T, s *subject) {
 		})},
 		{"part of a microsecond", 1, "Window", rule(func(r *ratelimit.Rule) { r.Window = time.Second + 1 })},
 		{"part of a millisecond", 1, "Window", rule(func(r *ratelimit.Rule) { r.Window = time.Hour + time.Microsecond })},
+		{"durable without a calendar", 1, "Durable", rule(func(r *ratelimit.Rule) { r.Durable = true })},
+		{"durable fixed window", 1, "Durable", rule(func(r *ratelimit.Rule) {
+			r.Algorithm, r.Durable = ratelimit.FixedWindow, true
+		})},
 		{"the same counter twice", 1, "Name", func(r *ratelimit.Request) {
 			r.Rules[1] = r.Rules[0]
 			r.Rules[1].Limit, r.Rules[1].Shadow = 7, true
@@ -145,8 +149,10 @@ func badRequests(t *testing.T, s *subject) {
 func badRefunds(t *testing.T, s *subject) {
 	rule := fixed("a", 10, time.Minute)
 	good := s.spend(4, rule)
-	for _, units := range []int64{-1, 0, 5, math.MaxInt64} {
-		require.ErrorIs(t, s.refund(good, units), ratelimit.ErrInvalid)
+	for _, units := range []int64{0, 5, math.MaxInt64, -1 << 53, math.MinInt64} {
+		var invalid *ratelimit.InvalidError
+		require.ErrorAs(t, s.refund(good, units), &invalid)
+		require.Equal(t, "Units", invalid.Field)
 	}
 	for name, change := range map[string]func(*ratelimit.Receipt){
 		"no group":      func(r *ratelimit.Receipt) { r.Group = "" },
@@ -177,5 +183,9 @@ func doneContext(t *testing.T, s *subject) {
 	require.False(t, dec.Allowed)
 	require.ErrorIs(t, s.store.Refund(ctx, receipt, 1), context.Canceled)
 	require.ErrorIs(t, s.store.Reset(ctx, s.group, []ratelimit.Rule{rule}), context.Canceled)
+	quota := daily(10, days(Noon))
+	seeds := []ratelimit.Seeding{seeding(quota, quota.Calendar.Current.Start, 9)}
+	require.ErrorIs(t, s.store.Seed(ctx, s.group, seeds), context.Canceled)
+	require.Equal(t, []int64{10}, s.remaining(quota))
 	require.Equal(t, []int64{6}, s.remaining(rule))
 }

@@ -48,12 +48,16 @@ func hurried(clock *Clock, by time.Duration) time.Time {
 // History makes random calls, drawn from seed, to the stores from several goroutines at once, and looks for a serial
 // order that explains the answers. Its error says that there is none, and what was answered. The stores are as for
 // [Linearizable]. Timed says that their time passes: then nothing is refunded, as a refund does not tell its instant.
+// A seed does not either, but all of a history is in one period of its calendars.
 func History(seed uint64, timed bool, stores ...ratelimit.Store) error {
 	return play(seed, timed, historyCallers, stores...)
 }
 
 func play(seed uint64, timed bool, callers int, stores ...ratelimit.Store) error {
-	rec := newRecord(seed, timed)
+	rec, err := newRecord(seed, timed, stores[0])
+	if err != nil {
+		return err
+	}
 	var all sync.WaitGroup
 	begin := make(chan struct{})
 	for n := range callers {
@@ -76,8 +80,9 @@ func play(seed uint64, timed bool, callers int, stores ...ratelimit.Store) error
 // A record is what several callers did at once.
 type record struct {
 	group string
-	rules []ratelimit.Rule // two of keys, two that they share
+	rules []ratelimit.Rule // two of keys, two that they share, and in some histories two quotas
 	timed bool
+	begun time.Time    // by the store's clock
 	now   atomic.Int64 // counts begins and ends, in their order
 
 	mu       sync.Mutex
@@ -85,20 +90,26 @@ type record struct {
 	receipts []ratelimit.Receipt
 }
 
-// A call is one operation with its answer. Of req, receipt and reset one is set.
+// A call is one operation with its answer. Of req, receipt, seeds and reset one is set.
 type call struct {
 	caller, begin, end int
 	req                *ratelimit.Request
 	receipt            *ratelimit.Receipt
 	units              int64
+	seeds              []ratelimit.Seeding
 	reset              []ratelimit.Rule
 	answer             answered
 }
 
 // newRecord draws the rules: small limits, so that callers meet at them.
-func newRecord(seed uint64, timed bool) *record {
+func newRecord(seed uint64, timed bool, store ratelimit.Store) (*record, error) {
 	r := rand.New(rand.NewPCG(seed, 1<<32))
 	rec := &record{group: fmt.Sprint("history ", seed), timed: timed}
+	var look ratelimit.Decision
+	if err := store.Take(context.Background(), &ratelimit.Request{Group: rec.group}, &look); err != nil {
+		return nil, err
+	}
+	rec.begun = look.At
 	for i, id := range []string{"k1", "k2", "o1", "o2"} {
 		rule := ratelimit.Rule{
 			Scope: id[:1], ID: id, Name: fmt.Sprint("rule ", i), Shadow: r.IntN(6) == 0,
@@ -112,7 +123,27 @@ func newRecord(seed uint64, timed bool) *record {
 		}
 		rec.rules = append(rec.rules, rule)
 	}
-	return rec
+	if seed%3 == 0 {
+		for i := range 2 {
+			rec.rules = append(rec.rules, ratelimit.Rule{
+				Scope: "q", ID: "q", Name: fmt.Sprint("quota ", i), Limit: 3 + r.Int64N(12), Durable: true, Shadow: r.IntN(6) == 0,
+				Algorithm: ratelimit.FixedWindow, Calendar: years(rec.begun),
+			})
+		}
+	}
+	return rec, nil
+}
+
+// years is a calendar of about a year, whose middle is now: no test lasts until its end.
+func years(now time.Time) *ratelimit.Calendar {
+	const year = 360 * 24 * time.Hour
+	start := now.Truncate(time.Second).Add(-year / 2)
+	return &ratelimit.Calendar{
+		Name:     "year",
+		Previous: ratelimit.Period{Start: start.Add(-year), End: start},
+		Current:  ratelimit.Period{Start: start, End: start.Add(year)},
+		Next:     ratelimit.Period{Start: start.Add(year), End: start.Add(2 * year)},
+	}
 }
 
 type caller struct {
@@ -131,9 +162,14 @@ func (c *caller) call() {
 	case n < 5 && !c.timed:
 		if done.receipt = c.pick(); done.receipt != nil {
 			done.units = 1 + c.Int64N(done.receipt.Cost)
+			if c.IntN(3) == 0 {
+				done.units = -1 - c.Int64N(4)
+			}
 			break
 		}
-		fallthrough
+		done.req = c.draw()
+	case n >= 15 && len(c.rules) > 4:
+		done.seeds = c.known(c.Rand)
 	default:
 		done.req = c.draw()
 	}
@@ -156,6 +192,8 @@ func (c *caller) do(done *call) {
 		a.err = c.store.Reset(ctx, c.group, done.reset)
 	case done.receipt != nil:
 		a.err = c.store.Refund(ctx, *done.receipt, done.units)
+	case done.seeds != nil:
+		a.err = c.store.Seed(ctx, c.group, done.seeds)
 	default:
 		a.err = c.store.Take(ctx, done.req, &a.dec)
 	}
@@ -169,6 +207,16 @@ func (c *caller) draw() *ratelimit.Request {
 		req.ID, req.Cost, req.Rules = fmt.Sprint("id ", id), 1+content.Int64N(3), c.some(content)
 	}
 	return req
+}
+
+// known is what one or both of the quotas are raised to.
+func (r *record) known(draw *rand.Rand) []ratelimit.Seeding {
+	var seeds []ratelimit.Seeding
+	for _, i := range draw.Perm(2)[:1+draw.IntN(2)] {
+		rule := r.rules[4+i]
+		seeds = append(seeds, seeding(rule, rule.Calendar.Current.Start, draw.Int64N(rule.Limit)))
+	}
+	return seeds
 }
 
 // some is a key's rule, an owner's, or one of each or more.
@@ -195,7 +243,7 @@ func (r *record) pick() *ratelimit.Receipt {
 func (r *record) failures() error {
 	var all []error
 	for _, c := range r.calls {
-		if !errors.Is(c.answer.err, ratelimit.ErrRefunded) {
+		if !errors.Is(c.answer.err, ratelimit.ErrRefunded) && !errors.Is(c.answer.err, ratelimit.ErrUnseeded) {
 			all = append(all, c.answer.err)
 		}
 	}

@@ -56,15 +56,18 @@ func (r *record) check() error {
 func (r *record) step(before *Model, c *call) (same bool, after *Model) {
 	m := before.copy()
 	ctx := context.Background()
-	m.now = func() time.Time { return Noon }
+	m.now = func() time.Time { return r.begun }
 	a := &c.answer
 	switch {
 	case c.reset != nil:
 		return sameError(m.Reset(ctx, r.group, c.reset), a.err), m
 	case c.receipt != nil:
 		return sameError(m.Refund(ctx, *c.receipt, c.units), a.err), m
+	case c.seeds != nil:
+		return sameError(m.Seed(ctx, r.group, c.seeds), a.err), m
+	case a.err == nil:
+		m.now = func() time.Time { return a.dec.At } // a replay's is when it was decided, and then it counts
 	}
-	m.now = func() time.Time { return a.dec.At } // a replay's is when it was decided, and then it counts
 	var dec ratelimit.Decision
 	err := m.Take(ctx, c.req, &dec)
 	if !sameError(err, a.err) || !sameAnswer(&dec, &a.dec) {
@@ -136,6 +139,11 @@ func (r *record) text(explained map[any]bool) string {
 			fmt.Fprint(&text, "reset", names(rules))
 		case c.receipt != nil:
 			fmt.Fprintf(&text, "refund %d of receipt %d", c.units, c.receipt.Nonce)
+		case c.seeds != nil:
+			fmt.Fprint(&text, "seed")
+			for i := range c.seeds {
+				fmt.Fprintf(&text, ", %s %d", c.seeds[i].Rule.Name, c.seeds[i].Used)
+			}
 		default:
 			rules = c.req.Rules
 			fmt.Fprintf(&text, "take %d%s %q, at %v as %d", c.req.Cost, names(rules), c.req.ID,

@@ -61,6 +61,18 @@ func (s forgetful) Reset(ctx context.Context, group string, rules []ratelimit.Ru
 	return errors.Join(failures...)
 }
 
+// A sowing store seeds one counter after the other: right for a lone caller.
+type sowing struct{ ratelimit.Store }
+
+func (s sowing) Seed(ctx context.Context, group string, seeds []ratelimit.Seeding) error {
+	var failures []error
+	for i := range seeds {
+		failures = append(failures, s.Store.Seed(ctx, group, seeds[i:i+1]))
+		runtime.Gosched()
+	}
+	return errors.Join(failures...)
+}
+
 // A greedy store spends of refused calls what it can.
 type greedy struct{ ratelimit.Store }
 
@@ -110,6 +122,7 @@ func TestHistoriesOfBrokenStoresAreFoundOut(t *testing.T) {
 	}{
 		"hasty":     {func(s ratelimit.Store) ratelimit.Store { return hasty{s} }, false},
 		"forgetful": {func(s ratelimit.Store) ratelimit.Store { return forgetful{s} }, false},
+		"sowing":    {func(s ratelimit.Store) ratelimit.Store { return sowing{s} }, false},
 		"greedy":    {func(s ratelimit.Store) ratelimit.Store { return greedy{s} }, true},
 		"dreamy": {func(s ratelimit.Store) ratelimit.Store {
 			return dreamy{s, make(chan ratelimit.Decision, 1)}

@@ -86,6 +86,9 @@ func (m *Model) take(ctx context.Context, req *ratelimit.Request) (dec ratelimit
 		return was.decision, nil
 	}
 	views, err := m.views(req, now)
+	if err == nil {
+		err = unseeded(views)
+	}
 	if err != nil {
 		return dec, err
 	}
@@ -170,7 +173,7 @@ func (m *Model) Refund(ctx context.Context, r ratelimit.Receipt, units int64) er
 		spent := &r.Spent[i]
 		start := spent.Start.UnixMicro() / tick(&spent.Rule)
 		if v := look(m.counterOf(r.Group, &spent.Rule), &spent.Rule, now); v.counts(start, r.At.UnixMicro()/tick(&spent.Rule)) {
-			counting = append(counting, func() { v.giveBack(start, units) })
+			counting = append(counting, func() { v.settle(start, units) })
 		}
 	}
 	if len(counting) == 0 {
@@ -181,8 +184,8 @@ func (m *Model) Refund(ctx context.Context, r ratelimit.Receipt, units int64) er
 		return ratelimit.ErrRefunded
 	}
 	m.refunded[used] = true
-	for _, giveBack := range counting {
-		giveBack()
+	for _, settle := range counting {
+		settle()
 	}
 	return nil
 }

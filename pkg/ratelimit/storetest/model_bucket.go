@@ -72,10 +72,14 @@ func (v *bucketView) spend(units int64) {
 	v.last, v.bucket.since = v.now, v.since
 }
 
-// giveBack leaves the bucket's instant alone: only spending moves it.
-func (v *bucketView) giveBack(_, units int64) {
-	if v.bucket.level.Sub(&v.bucket.level, v.scaled(units)).Sign() < 0 {
-		v.bucket.level.SetInt64(0)
+// settle leaves the bucket's instant alone: only spending moves it.
+func (v *bucketView) settle(_, units int64) {
+	level, most := &v.bucket.level, v.scaled(ratelimit.MaxSlidingLimit)
+	switch level.Sub(level, v.scaled(units)); {
+	case level.Sign() < 0:
+		level.SetInt64(0)
+	case level.Cmp(most) > 0:
+		level.Set(most)
 	}
 }
 

@@ -43,12 +43,15 @@ func (c *tally) at(rule *ratelimit.Rule, now int64) view {
 func (v *tallyView) tick() int64  { return v.now }
 func (v *tallyView) start() int64 { return v.place }
 
+// find is the index of what was spent in the window that starts at place, or -1.
+func (v *tallyView) find(place int64) int {
+	return slices.IndexFunc(v.spent, func(s spending) bool { return s.place-v.moved == place })
+}
+
 // in is what was spent in the window that starts at place.
 func (v *tallyView) in(place int64) int64 {
-	for _, s := range v.spent {
-		if s.place-v.moved == place {
-			return s.units
-		}
+	if i := v.find(place); i >= 0 {
+		return v.spent[i].units
 	}
 	return 0
 }
@@ -123,9 +126,40 @@ func (v *tallyView) spend(units int64) {
 	v.spent, v.last = kept, v.now
 }
 
-func (v *tallyView) giveBack(start, units int64) {
-	i := slices.IndexFunc(v.spent, func(s spending) bool { return s.place-v.moved == start })
-	if i >= 0 {
-		v.spent[i].units = max(0, v.spent[i].units-units)
+func (v *tallyView) settle(start, units int64) {
+	i := v.find(start)
+	switch {
+	case units > 0:
+		if i >= 0 {
+			v.spent[i].units = max(0, v.spent[i].units-units)
+		}
+	case v.rule.Algorithm == ratelimit.SlidingLog:
+		if i >= 0 && v.spent[i].units > 0 { // what a log gave back altogether it does not remember
+			var all int64
+			for _, s := range v.spent {
+				all += s.units
+			}
+			v.spent[i].units += min(-units, ratelimit.MaxLogLimit-all)
+		}
+	case v.rule.Algorithm == ratelimit.FixedWindow:
+		if i >= 0 {
+			v.spent[i].units += min(-units, ratelimit.MaxFixedLimit-v.spent[i].units)
+		}
+	default:
+		v.charge(start, -units)
 	}
+}
+
+// charge adds to a SlidingWindow's latest window or the one before, in which
+// nothing may have been spent since a reset.
+func (v *tallyView) charge(start, units int64) {
+	latest := v.spent[len(v.spent)-1].place - v.moved
+	if start > latest {
+		return
+	}
+	if v.find(start) < 0 {
+		v.spent = slices.Insert(v.spent, 0, spending{place: start + v.moved})
+	}
+	s := &v.spent[v.find(start)]
+	s.units += min(units, ratelimit.MaxSlidingLimit-s.units)
 }

@@ -21,7 +21,7 @@ type view interface {
 	used(at int64) int64         // units that count at a tick from tick() on, without other traffic
 	spend(units int64)           // changes the counter
 	counts(start, at int64) bool // whether what was spent at a tick, in the window of that start, still does
-	giveBack(start, units int64) // changes the counter
+	settle(start, units int64)   // gives back, or charges if below zero: changes the counter
 }
 
 // looked is a view in the words of a Result.

@@ -61,7 +61,11 @@ func (s *subject) history(rt *rapid.T) *history {
 	h.drop()
 	for range rapid.IntRange(1, 8).Draw(rt, "takes") {
 		h.pass(rt)
-		h.try(h.cost(rt))
+		cost := h.cost(rt)
+		dec := h.try(cost)
+		if dec.Allowed && rapid.IntRange(0, 2).Draw(rt, "charge") == 0 {
+			require.NoError(rt, h.charge(dec.Receipt(h.group), rapid.Int64Range(1, 3*cost).Draw(rt, "units")))
+		}
 	}
 	return h
 }

@@ -21,7 +21,8 @@ import (
 //
 // Every algorithm is drawn with limits, bursts and windows of all magnitudes,
 // and changes of them; time that passes, jumps and goes back, often to where an
-// answer just changes; repeated requests, refunds and resets.
+// answer just changes; repeated requests, refunds, charges, seeds and resets.
+// Stores made by Losing lose everything at times.
 func Trace(seed uint64, steps int, clock *Clock, stores map[string]ratelimit.Store) error {
 	tr := newTrace(seed, clock, stores)
 	for range steps {
@@ -46,9 +47,10 @@ type trace struct {
 	players  []*player // the Model is the first
 	scale    int64     // of most windows
 	rules    []ratelimit.Rule
-	last     map[string]lately // by the rule's name
-	edges    []time.Time       // of late answers
-	receipts int               // that each player has
+	last     map[string]lately   // by the rule's name
+	edges    []time.Time         // of late answers
+	missing  []ratelimit.Seeding // of the latest take
+	receipts int                 // that each player has
 	past     []event
 }
 
@@ -85,13 +87,24 @@ func newTrace(seed uint64, clock *Clock, stores map[string]ratelimit.Store) *tra
 func (tr *trace) play() error {
 	tr.pass()
 	tr.change()
+	if len(tr.missing) > 0 && tr.IntN(3) > 0 {
+		return tr.seed(tr.missing)
+	}
 	switch n := tr.IntN(800); {
 	case n == 0:
 		return tr.flood()
+	case n < 4:
+		if tr.lose() {
+			return nil
+		}
 	case n < 40:
 		return tr.reset(tr.some())
 	case n < 160 && tr.receipts > 0:
 		return tr.refund()
+	case n < 200:
+		if seeds := tr.seedings(); len(seeds) > 0 {
+			return tr.seed(seeds)
+		}
 	}
 	rules := tr.some()
 	req := &ratelimit.Request{Group: tr.group, Rules: rules, Cost: tr.cost(&rules[tr.IntN(len(rules))])}
@@ -140,6 +153,7 @@ func (tr *trace) take(req *ratelimit.Request) error {
 	if err := tr.compare(); err != nil {
 		return err
 	}
+	tr.miss(req)
 	dec := &model.dec
 	if !dec.Replayed {
 		tr.remember(dec)
@@ -181,6 +195,9 @@ func (tr *trace) refund() error {
 	}
 	receipt := &tr.players[0].receipts[n]
 	units := tr.one(1, receipt.Cost, 1+tr.Int64N(receipt.Cost))
+	if tr.IntN(3) == 0 {
+		units = -tr.one(1, receipt.Cost, tr.size(ratelimit.MaxCost), tr.extra(receipt))
+	}
 	for _, p := range tr.players {
 		p.dec = ratelimit.Decision{}
 		p.err = p.store.Refund(context.Background(), p.receipts[n], units)

@@ -27,11 +27,11 @@ func micros(d int64) time.Duration { return time.Duration(d).Truncate(time.Micro
 func (tr *trace) rule(name string) ratelimit.Rule {
 	r := ratelimit.Rule{Scope: "key", ID: "k", Name: name, Shadow: tr.IntN(6) == 0}
 	longest := ratelimit.MaxSliding
-	switch tr.IntN(12) {
+	switch tr.IntN(14) {
 	case 0, 1:
 		r.Algorithm, longest = ratelimit.FixedWindow, ratelimit.MaxFixed
-	case 2:
-		r.Algorithm, r.Calendar = ratelimit.FixedWindow, tr.calendar()
+	case 2, 12, 13:
+		r.Algorithm, r.Calendar, r.Durable = ratelimit.FixedWindow, tr.calendar(), tr.IntN(3) > 0
 	case 3, 4, 5, 6:
 		r.Algorithm = ratelimit.GCRA
 	case 7, 8, 9:
@@ -107,7 +107,7 @@ func (tr *trace) calendar() *ratelimit.Calendar {
 	}
 }
 
-// change changes limits, bursts, shadows and calendars: the count must stay.
+// change changes limits, bursts, flags and calendars: the count must stay.
 func (tr *trace) change() {
 	r := &tr.rules[tr.IntN(len(tr.rules))]
 	switch tr.IntN(12) {
@@ -117,10 +117,12 @@ func (tr *trace) change() {
 		tr.nudge(r)
 	case 2:
 		r.Shadow = !r.Shadow
-	case 3, 4, 5:
+	case 3, 4:
 		if r.Calendar != nil {
 			r.Calendar = tr.calendar()
 		}
+	case 5:
+		r.Durable = r.Calendar != nil && !r.Durable
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +50,10 @@ func sameError(a, b error) bool {
 	var x, y *ratelimit.InvalidError
 	if errors.As(a, &x) && errors.As(b, &y) {
 		return x.Rule == y.Rule && x.Field == y.Field
+	}
+	var v, w *ratelimit.UnseededError
+	if errors.As(a, &v) && errors.As(b, &w) {
+		return slices.Equal(v.Rules, w.Rules) && slices.EqualFunc(v.Starts, w.Starts, time.Time.Equal)
 	}
 	return errors.Is(a, b) || errors.Is(b, a)
 }
@@ -147,6 +152,9 @@ func ruleText(r *ratelimit.Rule) string {
 	}
 	if r.Shadow {
 		text += ", shadow"
+	}
+	if r.Durable {
+		text += ", durable"
 	}
 	return text + ")"
 }

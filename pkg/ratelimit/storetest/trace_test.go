@@ -27,6 +27,9 @@ type altered struct {
 	decision func(*ratelimit.Decision)
 	noRefund bool
 	noReset  bool
+	noSeed   bool
+	noCharge bool
+	setSeed  bool
 	noError  bool
 }
 
@@ -52,7 +55,7 @@ func (a *altered) Take(ctx context.Context, req *ratelimit.Request, dec *ratelim
 }
 
 func (a *altered) Refund(ctx context.Context, receipt ratelimit.Receipt, units int64) error {
-	if a.noRefund {
+	if a.noRefund || a.noCharge && units < 0 {
 		return nil
 	}
 	return a.Store.Refund(ctx, receipt, units)
@@ -63,6 +66,20 @@ func (a *altered) Reset(ctx context.Context, group string, rules []ratelimit.Rul
 		return nil
 	}
 	return a.Store.Reset(ctx, group, rules)
+}
+
+func (a *altered) Seed(ctx context.Context, group string, seeds []ratelimit.Seeding) error {
+	if a.noSeed {
+		return nil
+	}
+	if a.setSeed {
+		for i := range seeds {
+			if err := a.Store.Reset(ctx, group, []ratelimit.Rule{seeds[i].Rule}); err != nil {
+				return err
+			}
+		}
+	}
+	return a.Store.Seed(ctx, group, seeds)
 }
 
 func rulesOf(algorithm ratelimit.Algorithm, change func(*ratelimit.Rule)) func(*ratelimit.Request) {
@@ -111,8 +128,14 @@ func TestTracesFindMistakes(t *testing.T) {
 		"remaining low":   {decision: results(func(r *ratelimit.Result) { r.Remaining = max(0, r.Remaining-1) })},
 		"instant rounded": {decision: func(dec *ratelimit.Decision) { dec.At = dec.At.Truncate(time.Millisecond) }},
 		"no refund":       {noRefund: true},
-		"no reset":        {noReset: true},
-		"no error":        {noError: true},
+		"no charge":       {noCharge: true},
+		"no seed":         {noSeed: true},
+		"a seed lowers":   {setSeed: true},
+		"durable not seen": {request: rulesOf(ratelimit.FixedWindow, func(r *ratelimit.Rule) {
+			r.Durable = false
+		})},
+		"no reset": {noReset: true},
+		"no error": {noError: true},
 	} {
 		found := firstFound(func(clock *Clock) ratelimit.Store {
 			mistake.Store = NewModel(clock.Now)
@@ -172,8 +195,8 @@ func TestTracesReachWhatTheyShould(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{
-		"refund", "reset", "replayed", "id conflict", "invalid", "refunded", "look refused", "start to come",
-		"wait to the end", "log of hundreds",
+		"refund", "charge", "seed", "reset", "lost", "replayed", "id conflict", "invalid", "refunded", "unseeded",
+		"look refused", "start to come", "wait to the end", "log of hundreds", "durable",
 	} {
 		require.Greater(t, met[kind], 50, kind)
 	}
@@ -192,11 +215,15 @@ func (e *event) meets(met map[string]int) {
 		}
 	}
 	count("refund", strings.HasPrefix(e.what, "refund") && e.said.err == nil)
+	count("charge", strings.HasPrefix(e.what, "refund -") && e.said.err == nil)
+	count("seed", strings.HasPrefix(e.what, "seed") && e.said.err == nil)
+	count("lost", e.what == "lost")
 	count("reset", e.what == "reset")
 	count("replayed", dec.Replayed)
 	count("id conflict", errors.Is(e.said.err, ratelimit.ErrIDConflict))
 	count("invalid", errors.Is(e.said.err, ratelimit.ErrInvalid))
 	count("refunded", errors.Is(e.said.err, ratelimit.ErrRefunded))
+	count("unseeded", errors.Is(e.said.err, ratelimit.ErrUnseeded))
 	count("look refused", dec.Cost == 0 && dec.RetryAfter() != 0)
 	for i := range dec.Results {
 		r := &dec.Results[i]
@@ -207,6 +234,7 @@ func (e *event) meets(met map[string]int) {
 		count(of+" never", r.RetryAfter == ratelimit.Never)
 		count(of+" to the last", dec.Allowed && dec.Cost > 0 && r.Remaining == 0)
 		count(of+" unused", r.ResetAfter == 0)
+		count("durable", r.Rule.Durable && !dec.Replayed)
 		count("start to come", r.Start.After(dec.At))
 		count("wait to the end", dec.At.Add(r.ResetAfter).UnixMicro() == horizon)
 	}

@@ -4,7 +4,7 @@
 // it imports the standard library only.
 //
 // Every store decides with this arithmetic. The scripts of redisstore repeat
-// Advance, Used and Refund in Lua, whose numbers are doubles: to keep
+// Advance, Holds, Used and Refund in Lua, whose numbers are doubles: to keep
 // the twins identical no sum or product here exceeds 2^53 for rules and costs
 // within the bounds that package ratelimit enforces, but for those that mulDiv
 // makes, which Lua computes in halves.
@@ -140,6 +140,11 @@ func (r *Rule) Advance(s *State, now int64) bool {
 	return true
 }
 
+// Holds tells whether the state, advanced from what it was then and that was
+// used, still counts what it did then: in its window, or moved to where a clock
+// is that went back too far. Not for a GCRA.
+func (s *State) Holds(then *State) bool { return s.Start == then.Start || s.Last < then.Last }
+
 // Used returns the units that an advanced state counts, rounded up. Spending
 // adds what it costs.
 func (r *Rule) Used(s *State) int64 {
@@ -183,7 +188,8 @@ func (r *Rule) FitsFrom(s *State, cost int64) int64 {
 
 // Refund gives back units to the state, which is not advanced: a refund moves no
 // clock and drains nothing. They were spent in the window that starts at the tick
-// start, at the instant at. It reports false if that counts no longer now.
+// start, at the instant at. Units below zero are charged instead, as far as is
+// counted exactly. It reports false if the window counts no longer now.
 func (r *Rule) Refund(s *State, now, start, at, units int64) bool {
 	then := *s
 	if !r.Advance(&then, now) {
@@ -193,7 +199,7 @@ func (r *Rule) Refund(s *State, now, start, at, units int64) bool {
 		if !r.holds(&then, start, at, now) {
 			return false
 		}
-		giveBack(s, units)
+		settleLevel(s, units)
 		return true
 	}
 	if start != then.Start && (r.Kind != Sliding || start != then.Start-r.Window) {
@@ -205,11 +211,30 @@ func (r *Rule) Refund(s *State, now, start, at, units int64) bool {
 	}
 	switch start {
 	case counted:
-		s.Cur = max(0, s.Cur-units)
+		s.Cur = r.settled(s.Cur, units)
 	case counted - r.Window:
-		s.Prev = max(0, s.Prev-units)
+		s.Prev = r.settled(s.Prev, units)
 	}
 	return true
+}
+
+// What is counted at most: a charge stops there, and limits are no larger.
+const (
+	maxSliding = int64(1 << 32)
+	maxFixed   = int64(1<<53 - 1)
+	maxLog     = int64(10_000)
+)
+
+// settled returns a count that units were given back to, or charged to.
+func (r *Rule) settled(count, units int64) int64 {
+	most := maxFixed
+	if r.Kind == Sliding {
+		most = maxSliding
+	}
+	if units > 0 {
+		return max(0, count-units)
+	}
+	return count + min(-units, most-count)
 }
 
 // ForgetSpent returns the instant from which it need not be known that what was

@@ -65,16 +65,21 @@ func (r *Rule) holds(s *State, start, at, now int64) bool {
 }
 
 // heldUntil returns the tick from which no unit is held any more that was spent
-// at the instant at. Units leave in the order in which they came, and no level
-// is above the burst.
+// at the instant at. Units leave in the order in which they came, and only a
+// charge lifts a level above the burst, which does not prolong this.
 func (r *Rule) heldUntil(at int64) int64 {
 	return r.drained(&State{Last: at / r.Tick, Cur: r.Burst}, 0)
 }
 
-// giveBack lowers the level.
-func giveBack(s *State, units int64) {
-	if s.Cur -= units; s.Cur < 0 {
+// settleLevel lowers the level, or raises it to maxSliding at most.
+func settleLevel(s *State, units int64) {
+	switch {
+	case units > s.Cur:
 		s.Cur, s.Prev = 0, 0
+	case -units >= maxSliding-s.Cur:
+		s.Cur, s.Prev = maxSliding, 0
+	default:
+		s.Cur -= units
 	}
 }
 

@@ -111,7 +111,8 @@ func (r *Rule) LogCounts(s *LogState, start int64) bool {
 }
 
 // Refund gives back units of what was spent at the tick start from a log of
-// that state, as far as it is there.
+// that state, as far as it is there. Units below zero are charged instead to
+// what is there, up to maxLog in all.
 func (l *Log) Refund(s *LogState, start, units int64) {
 	start -= s.shift
 	i := l.search(0, l.size, func(m *mark) bool { return m.tick >= start })
@@ -122,7 +123,7 @@ func (l *Log) Refund(s *LogState, start, units int64) {
 	if i > 0 {
 		before = l.at(i - 1).sum
 	}
-	units = min(units, l.at(i).sum-before)
+	units = max(min(units, l.at(i).sum-before), l.sum()-l.base-maxLog)
 	for j := i; j < l.size; j++ {
 		l.at(j).sum -= units
 	}
