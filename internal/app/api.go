@@ -26,7 +26,8 @@ func (a *App) serveAPI(ctx context.Context, o Options, e *engines, s *services, 
 		a.cfg.Server.TrustedProxies, time.Now)
 	controllers.New(engine, controllers.Deps{
 		Version: o.Version, Now: time.Now, Guard: guard,
-		Keys: s.keys, Owners: s.owners, Plans: s.plans, Access: s.access, Audit: s.audit, Validation: s.validation,
+		Keys: s.keys, Owners: s.owners, Plans: s.plans, Privacy: s.privacy, Access: s.access, Audit: s.audit, Validation: s.validation,
+		Settler: s.settler, Reports: s.reports, Snapshots: s.snapshots, Usage: s.usage,
 		Token:        middleware.TokenFrom,
 		ForwardedFor: middleware.Proxies(a.cfg.Server.TrustedProxies).ForwardedFor,
 		Idempotency: struct {

@@ -52,11 +52,17 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error)
 	if err != nil {
 		return nil, err
 	}
+	if o.Role != config.RoleAPI {
+		a.parts.loop("usage upkeep", newUsageUpkeep(cfg, engines.db, log).run)
+	}
 	probes := engines.probes(log)
 	if o.Role == config.RoleWorker {
 		return a, a.serveHealth(ctx, o, probes)
 	}
-	services := newServices(cfg, engines, a.parts, log)
+	services, err := newServices(cfg, engines, a.parts, log)
+	if err != nil {
+		return nil, err
+	}
 	if err := bootstrap(ctx, cfg, o.Role, services.access, log); err != nil {
 		return nil, err
 	}

@@ -32,6 +32,8 @@ type engines struct {
 
 type limits interface {
 	validation.Limits
+	validation.Seeds
+	validation.Refunds
 	Reset(ctx context.Context, group string, rules []ratelimit.Rule) error
 }
 

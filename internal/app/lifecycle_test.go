@@ -13,10 +13,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// journal writes down what the parts of a lifecycle do.
-type journal []string
+// steps writes down what the parts of a lifecycle do.
+type steps []string
 
-func (j *journal) part(l *lifecycle, name string, failure error) {
+func (j *steps) part(l *lifecycle, name string, failure error) {
 	l.add(name, func(context.Context) error {
 		*j = append(*j, "start "+name)
 		return failure
@@ -27,20 +27,20 @@ func (j *journal) part(l *lifecycle, name string, failure error) {
 }
 
 func TestPartsStopInTheOppositeOrder(t *testing.T) {
-	var j journal
+	var j steps
 	l := newLifecycle(zap.NewNop())
 	l.opened("file", func() error { j = append(j, "close file"); return nil })
 	j.part(l, "one", nil)
 	j.part(l, "two", nil)
 	require.NoError(t, l.start(t.Context()))
 	require.NoError(t, l.stop(t.Context()))
-	require.Equal(t, journal{"start one", "start two", "stop two", "stop one", "close file"}, j)
+	require.Equal(t, steps{"start one", "start two", "stop two", "stop one", "close file"}, j)
 	require.NoError(t, l.stop(t.Context()), "stopping twice stops nothing twice")
 	require.Len(t, j, 5)
 }
 
 func TestAPartThatDoesNotStartTakesTheOthersDown(t *testing.T) {
-	var j journal
+	var j steps
 	l := newLifecycle(zap.NewNop())
 	l.opened("file", func() error { j = append(j, "close file"); return nil })
 	j.part(l, "one", nil)
@@ -48,16 +48,16 @@ func TestAPartThatDoesNotStartTakesTheOthersDown(t *testing.T) {
 	j.part(l, "three", nil)
 	l.opened("late", func() error { j = append(j, "close late"); return nil })
 	require.ErrorContains(t, l.start(t.Context()), "start two: no port")
-	require.Equal(t, journal{"start one", "start two", "close late", "stop one", "close file"}, j)
+	require.Equal(t, steps{"start one", "start two", "close late", "stop one", "close file"}, j)
 }
 
 func TestWhatWasNeverStartedIsClosed(t *testing.T) {
-	var j journal
+	var j steps
 	l := newLifecycle(zap.NewNop())
 	l.opened("file", func() error { j = append(j, "close file"); return nil })
 	j.part(l, "one", nil)
 	require.NoError(t, l.stop(t.Context()))
-	require.Equal(t, journal{"close file"}, j)
+	require.Equal(t, steps{"close file"}, j)
 }
 
 func TestEveryFailureToStopIsReported(t *testing.T) {

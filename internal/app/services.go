@@ -14,6 +14,8 @@ import (
 	"github.com/viva/rate-limiter/internal/services/keys"
 	"github.com/viva/rate-limiter/internal/services/owners"
 	"github.com/viva/rate-limiter/internal/services/plans"
+	"github.com/viva/rate-limiter/internal/services/privacy"
+	"github.com/viva/rate-limiter/internal/services/usage"
 	"github.com/viva/rate-limiter/internal/services/validation"
 )
 
@@ -24,12 +26,21 @@ type services struct {
 	keys       *keys.Service
 	owners     *owners.Service
 	plans      *plans.Service
+	privacy    *privacy.Service
 	validation *validation.Service
+	settler    *validation.Settler // nil where metering is off
+	reports    *usage.Reports      // the same
+	snapshots  usage.Subjects
+	usage      *usage.Service
 }
 
 // newServices joins the services to the engines and to a cache that hears of
 // every change; l runs its feed and closes it.
-func newServices(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) *services {
+func newServices(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) (*services, error) {
+	metering, err := meter(cfg, e, l, log)
+	if err != nil {
+		return nil, err
+	}
 	feed := cache.NewFeed(cache.FeedOptions{
 		Source: repositories.NewInvalidations(e.db), PollInterval: cfg.Cache.PollInterval, Now: time.Now, Log: log.Named("cache"),
 		Redis: e.redis, Namespace: cfg.Redis.Namespace, Timeout: cfg.RateLimit.StoreTimeout,
@@ -56,18 +67,36 @@ func newServices(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) 
 	}.run)
 	keyStore, ownerStore := repositories.NewKeys(e.db), repositories.NewOwners(e.db)
 	planStore, keyspaceStore := repositories.NewPlans(e.db), repositories.NewKeyspaces(e.db)
+	var reports *usage.Reports
+	if metering.recorder != nil {
+		reports = usage.NewReports(keyStore, metering.recorder, clock)
+	}
 	return &services{
 		access: access.New(repositories.NewTokens(e.db), tokenCache, changes, clock),
 		audit:  auditing,
 		keys: keys.New(keys.Deps{
 			Store: keyStore, Lists: keyStore, Secrets: keyStore, Keyspaces: keyspaceStore, KeyspaceStore: keyspaceStore,
-			Owners: ownerStore, Plans: planStore, Limits: e.limits, Changes: changes, Peppers: peppers,
+			Owners: ownerStore, Plans: planStore, Usage: repositories.NewActivity(e.db), Limits: resetting{e.limits, repositories.NewQuotas(e.db)}, Changes: changes, Peppers: peppers,
 			DefaultPlan: cfg.Plans.Default, DefaultPrefix: cfg.Keys.DefaultPrefix, Now: clock,
 		}),
-		owners:     owners.New(ownerStore, ownerStore, planStore, changes, cfg.Plans.Default, clock),
-		plans:      plans.New(planStore, planStore, changes, clock),
-		validation: validation.New(keyCache, e.limits, e.stated, time.Now),
-	}
+		owners: owners.New(ownerStore, ownerStore, planStore, changes, cfg.Plans.Default, clock),
+		plans:  plans.New(planStore, planStore, changes, clock),
+		privacy: privacy.New(privacy.Deps{
+			Keys: keyStore, Owners: ownerStore, Data: repositories.NewPrivacy(e.db), Changes: changes, Now: clock,
+		}),
+		validation: validation.New(validation.Deps{
+			Keys: keyCache, Limits: e.limits, Stated: e.stated,
+			Recorder: metering.recorder, Quotas: metering.quotas, Receipts: metering.receipts, Now: time.Now,
+		}),
+		settler:   metering.settler,
+		reports:   reports,
+		snapshots: keyStore,
+		usage: usage.New(usage.Deps{
+			Usage: repositories.NewUsage(e.db), Logs: repositories.NewUsageLogs(e.db), Violations: repositories.NewViolations(e.db),
+			Progress: repositories.NewStreams(e.db), Keys: keyStore, Owners: ownerStore, Plans: planStore,
+			Keep: cfg.Usage.RollupsKeep, Now: clock,
+		}),
+	}, nil
 }
 
 func peppersOf(cfg *config.Config) models.Peppers {

@@ -30,11 +30,11 @@ const (
 // remote is the part of the cache that processes share in Redis. Each command
 // touches one key, so it works in a Cluster as it is.
 //
-//	<namespace>:cache:k1:<hash>     a hash: the value, and the version of its own row
+//	<namespace>:cache:k2:<hash>     a hash: the value, and the version of its own row
 //	<namespace>:cache:v:<subject>   the highest version known of a subject
 //	<namespace>:invalidate          the channel of changes and heartbeats
 //
-// The number in k1 is the format of the values: raise it when it changes, and
+// The number in k2 is the format of the values: raise it when it changes, and
 // versions of the program can run side by side.
 type remote struct {
 	client    redis.UniversalClient
@@ -42,7 +42,7 @@ type remote struct {
 	timeout   time.Duration // of what a check waits for
 }
 
-func (r *remote) valueKey(hash apikey.Hash) string { return r.namespace + ":cache:k1:" + hash.String() }
+func (r *remote) valueKey(hash apikey.Hash) string { return r.namespace + ":cache:k2:" + hash.String() }
 
 func (r *remote) versionKey(s models.Subject) string { return r.namespace + ":cache:v:" + string(s) }
 

@@ -38,7 +38,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			"Start with `viva serve`: it needs no configuration, no database and no Redis.",
 	}
 	root.AddCommand(
-		serveCommand(), migrateCommand(), tokensCommand(), configCommand(), healthCommand(), versionCommand(),
+		serveCommand(), migrateCommand(), tokensCommand(), journalCommand(), configCommand(), healthCommand(), versionCommand(),
 	)
 	root.AddCommand(remoteCommands()...)
 	refuseUnknown(root)

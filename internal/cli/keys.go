@@ -15,6 +15,7 @@ func keysCommand() *cobra.Command {
 		keysCreate(), keysList(), keysGet(), keysUpdate(), keysRotate(), keysRevoke(), keysSuspend(), keysActivate(),
 		keysResetLimits(), keysErase(), keysLookup(), keysImport(),
 	)
+	cmd.AddCommand(keysPrivacy()...)
 	return cmd
 }
 

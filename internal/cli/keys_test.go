@@ -23,7 +23,7 @@ const (
 		"rules":[{"name":"per-minute","limit":60,"window":"1m","algorithm":"sliding_window","scope":"key","methods":["GET"],"shadow":true},
 			{"name":"bucket","limit":10,"window":"1s","algorithm":"gcra","burst":50,"scope":"key"},
 			{"name":"monthly","limit":10000,"period":"month","algorithm":"fixed_window","scope":"owner","overage":"allow"}],
-		"tags":["eu"],"metadata":{"region":"eu","a":"b"},"created_at":"2026-03-01T12:00:00Z","updated_at":"2026-03-01T12:00:00Z"}`
+		"tags":["eu"],"metadata":{"region":"eu","a":"b"},"last_used_at":"2026-03-02T12:00:00Z","total_requests":70,"total_units":90,"created_at":"2026-03-01T12:00:00Z","updated_at":"2026-03-01T12:00:00Z"}`
 	secret = "viva_live_0123456789abcdefghijklmnopqrstuv012345"
 )
 
@@ -244,7 +244,7 @@ func TestListShowsSoManyRowsAndSaysWhetherThereAreMore(t *testing.T) {
 func TestListIsATableOrTheJSONOfTheAPI(t *testing.T) {
 	const rows = `{"data":[` + keyJSON + `,{"id":"k2","name":"b","keyspace":"default","owner":"o","plan":"free","environment":"test","status":"active","secrets":[],
 		"expires_at":null,"revoked_at":null,"suspended_until":null,"allowed_ips":[],"permissions":[],"methods":[],"endpoints":[],"rules":[],"tags":[],
-		"metadata":{},"created_at":"2026-03-01T12:00:00Z","updated_at":"2026-03-01T12:00:00Z"}]`
+		"metadata":{},"last_used_at":null,"total_requests":0,"total_units":0,"created_at":"2026-03-01T12:00:00Z","updated_at":"2026-03-01T12:00:00Z"}]`
 	s := start(t, map[string]reply{"GET /api/v1/keys": ok(rows + `,"next_cursor":null}`)})
 	require.Equal(t, ""+
 		"ID  NAME      STATUS     OWNER    PLAN  KEYSPACE  SECRET           EXPIRES              CREATED\n"+

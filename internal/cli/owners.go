@@ -13,6 +13,7 @@ import (
 func ownersCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "owners", Short: "Create, read, change and archive owners, the accounts that pay"}
 	cmd.AddCommand(ownersCreate(), ownersList(), ownersGet(), ownersUpdate(), ownersDelete())
+	cmd.AddCommand(ownersPrivacy()...)
 	return cmd
 }
 

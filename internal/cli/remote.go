@@ -25,6 +25,7 @@ const (
 func remoteCommands() []*cobra.Command {
 	commands := []*cobra.Command{
 		keysCommand(), ownersCommand(), plansCommand(), keyspacesCommand(), checkCommand(), whoamiCommand(),
+		usageCommand(), violationsCommand(), explainCommand(),
 	}
 	for _, cmd := range commands {
 		addServerFlags(cmd)

@@ -20,8 +20,13 @@ type paging struct {
 }
 
 func (p *paging) add(cmd *cobra.Command, sorts string) {
-	cmd.Flags().IntVar(&p.limit, "limit", 50, "the most rows to list; 0 lists all")
+	p.addLimit(cmd)
 	cmd.Flags().StringVar(&p.sort, "sort", "", "`field` to sort by, descending with a minus sign: "+sorts)
+}
+
+// addLimit is for lists of one order.
+func (p *paging) addLimit(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&p.limit, "limit", 50, "the most rows to list; 0 lists all")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if p.limit < 0 {
 			return usageError{errors.New("--limit must not be negative")}

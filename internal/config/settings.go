@@ -25,6 +25,9 @@ type Config struct {
 	Cache       Cache       `key:"cache"`
 	Keys        Keys        `key:"keys"`
 	Plans       Plans       `key:"plans"`
+	Journal     Journal     `key:"journal"`
+	Usage       Usage       `key:"usage"`
+	Checks      Checks      `key:"checks"`
 	Idempotency Idempotency `key:"idempotency"`
 	Access      Access      `key:"access"`
 	Log         Log         `key:"log"`
@@ -124,6 +127,50 @@ type Keys struct {
 type Plans struct {
 	// The plan of an owner made together with a key that names neither owner nor plan.
 	Default string `key:"default" default:"free" format:"name"`
+}
+
+// Journal keeps what was answered until it is in the database. Each process has its own.
+type Journal struct {
+	// Whether checks are metered at all. Without it nothing is counted, listed or billed.
+	Enabled bool `key:"enabled" default:"true"`
+	// The folder; empty means `journal` in `data.dir`. No two processes share one, and it has to outlive them.
+	Dir string `key:"dir" default:"" format:"path"`
+	// `always` keeps every answered check through a loss of power; `interval` may lose the last `journal.fsync_interval`. Neither loses any when the process dies.
+	Fsync string `key:"fsync" default:"interval" oneof:"interval always"`
+	// How often the disk is made sure of under `interval`.
+	FsyncInterval time.Duration `key:"fsync_interval" default:"200ms" min:"1ms" max:"1s"`
+	// The size of one file, in bytes.
+	SegmentBytes int64 `key:"segment_bytes" default:"67108864" min:"1048576" max:"4294967296"`
+	// How long what is in the database already is kept, for a database that falls back to an earlier state.
+	Keep time.Duration `key:"keep" default:"10m" min:"0s" max:"168h"`
+	// The most that is kept of it, in bytes.
+	KeepBytes int64 `key:"keep_bytes" default:"1073741824" min:"0" max:"1099511627776"`
+	// On a full disk: `memory` holds records in memory until there is space, `refuse` answers 503.
+	OnFull string `key:"on_full" default:"memory" oneof:"memory refuse"`
+	// The most that is held in memory, in bytes; beyond it checks are refused.
+	MaxMemory int64 `key:"max_memory" default:"67108864" min:"1048576" max:"17179869184"`
+}
+
+// Usage is what is kept of the calls that were checked, and for how long.
+type Usage struct {
+	// Single checks kept by each process in a second, at most; of more, a sample is kept. Sums are exact whatever this is.
+	RawRowsPerSecond int `key:"raw_rows_per_second" default:"5000" min:"0" max:"1000000"`
+	// Endpoints of a key that are counted apart; further ones are counted together as `other`.
+	EndpointsPerKey int `key:"endpoints_per_key" default:"200" min:"1" max:"10000"`
+	// How long single checks are kept.
+	LogsKeep time.Duration `key:"logs_keep" default:"720h" min:"24h" max:"87600h"`
+	// How long violations are kept.
+	ViolationsKeep time.Duration `key:"violations_keep" default:"2160h" min:"24h" max:"87600h"`
+	// How long quarters of an hour are kept. Months are kept for three years.
+	RollupsKeep time.Duration `key:"rollups_keep" default:"9600h" min:"768h" max:"87600h"`
+	// The age from which the endpoints of a quarter of an hour are added together.
+	CompactAfter time.Duration `key:"compact_after" default:"2160h" min:"24h" max:"87600h"`
+}
+
+// Checks is what can be asked of a check after it was answered.
+type Checks struct {
+	// How long a check that was asked to be settled can be.
+	SettleWithin time.Duration `key:"settle_within" default:"10m" min:"1s" max:"1h"`
 }
 
 // Idempotency is how repeated create calls are recognized.

@@ -24,6 +24,8 @@ import (
 	"github.com/viva/rate-limiter/internal/services/keys"
 	"github.com/viva/rate-limiter/internal/services/owners"
 	"github.com/viva/rate-limiter/internal/services/plans"
+	"github.com/viva/rate-limiter/internal/services/privacy"
+	"github.com/viva/rate-limiter/internal/services/usage"
 	"github.com/viva/rate-limiter/internal/services/validation"
 )
 
@@ -47,9 +49,15 @@ type Deps struct {
 	Keys       *keys.Service
 	Owners     *owners.Service
 	Plans      *plans.Service
+	Privacy    *privacy.Service
 	Access     *access.Service
 	Audit      *audit.Service
 	Validation *validation.Service
+	// Settler and Reports are nil where metering is switched off.
+	Settler   *validation.Settler
+	Reports   *usage.Reports
+	Snapshots usage.Subjects
+	Usage     *usage.Service
 
 	// Token gives the access token that let a request in.
 	Token TokenSource
@@ -85,6 +93,9 @@ func New(engine *gin.Engine, deps Deps) *huma.OpenAPI {
 	a.registerPlans()
 	a.registerAccess()
 	a.registerAudit()
+	a.registerReports()
+	a.registerPrivacy()
+	a.registerUsage()
 	if deps.Docs {
 		a.registerDocs()
 	}
@@ -115,6 +126,7 @@ const (
 	tagKeyspaces = "Keyspaces"
 	tagOwners    = "Owners"
 	tagPlans     = "Plans"
+	tagUsage     = "Usage"
 	tagAccess    = "Access"
 	tagHealth    = "Health"
 )
@@ -144,6 +156,7 @@ func config() huma.Config {
 				{Name: tagKeyspaces, Description: "The API products that keys open"},
 				{Name: tagOwners, Description: "The accounts that pay, and whose keys share limits"},
 				{Name: tagPlans, Description: "The offers that owners are on"},
+				{Name: tagUsage, Description: "What was used, and what is left"},
 				{Name: tagAccess, Description: "Access tokens, and the record of changes"},
 				{Name: tagHealth, Description: "Is the service up?"},
 			},

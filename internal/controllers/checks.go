@@ -66,13 +66,17 @@ func (a *api) validateBatch(ctx context.Context, in *validateBatchInput) (*valid
 		checks[i] = check
 	}
 	out := &validateBatchOutput{Body: batchAnswerBody{Results: make([]answerBody, len(checks))}}
+	batch := a.Validation.Batch()
 	for i := range checks {
-		answer, err := a.Validation.Validate(ctx, &checks[i])
+		answer, err := batch.Validate(ctx, &checks[i])
 		if err != nil {
 			out.Body.Results[i] = undecided(err, checks[i].RequestID)
 			continue
 		}
 		out.Body.Results[i] = answerOf(&answer)
+	}
+	if err := batch.End(); err != nil {
+		return nil, err
 	}
 	return out, nil
 }

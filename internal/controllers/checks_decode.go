@@ -37,7 +37,7 @@ func (p *plain) check(c *validation.Check) (ok bool) {
 }
 
 // member is a set of the members of a check.
-type member uint8
+type member uint16
 
 const (
 	memberKey member = 1 << iota
@@ -48,6 +48,8 @@ const (
 	memberEndpoint
 	memberIP
 	memberPermissions
+	memberUserAgent
+	memberSettle
 )
 
 func memberOf(name string) member {
@@ -68,6 +70,10 @@ func memberOf(name string) member {
 		return memberIP
 	case "permissions":
 		return memberPermissions
+	case "user_agent":
+		return memberUserAgent
+	case "settle":
+		return memberSettle
 	default:
 		return 0
 	}
@@ -91,6 +97,10 @@ func (p *plain) member(c *validation.Check, which member) (ok bool) {
 		c.IP, ok = p.address()
 	case memberPermissions:
 		c.Permissions, ok = p.strings(models.MaxPermissions, models.MaxPermission)
+	case memberUserAgent:
+		c.UserAgent, ok = p.string(validation.MaxUserAgent)
+	case memberSettle:
+		c.Settle, ok = p.boolean()
 	}
 	return ok
 }
@@ -149,6 +159,16 @@ func (p *plain) integer() (n int64, ok bool) {
 	}
 	digits := p.at - start
 	return n, digits == 1 || digits > 1 && p.text[start] != '0'
+}
+
+func (p *plain) boolean() (value, ok bool) {
+	for _, text := range [...]string{"true", "false"} {
+		if strings.HasPrefix(p.text[p.at:], text) {
+			p.at += len(text)
+			return text == "true", true
+		}
+	}
+	return false, false
 }
 
 func (p *plain) address() (netip.Addr, bool) {

@@ -25,6 +25,9 @@ func appendAnswer(b []byte, a *validation.Answer) []byte {
 	if a.Replayed {
 		b = append(b, `,"replayed":true`...)
 	}
+	if a.Settleable {
+		b = append(b, `,"settleable":true`...)
+	}
 	b = appendRetry(b, retryMilliseconds(a.RetryAfter))
 	if a.Snapshot != nil {
 		b = appendAnswerKey(b, a.Snapshot)

@@ -74,15 +74,20 @@ func (f fastChecks) validateBatch(c *gin.Context) (answered bool) {
 		return f.decline(c, text)
 	}
 	s.out = append(s.out[:0], `{"results":[`...)
+	batch := f.api.Validation.Batch()
 	for i := range s.checks {
 		if i > 0 {
 			s.out = append(s.out, ',')
 		}
 		s.checks[i].RequestID = batchRequestID(ctx, i)
-		if err := f.appendResult(ctx, s, &s.checks[i]); err != nil {
+		if err := appendResult(ctx, batch, s, &s.checks[i]); err != nil {
 			fail(c, err)
 			return true
 		}
+	}
+	if err := batch.End(); err != nil {
+		fail(c, err)
+		return true
 	}
 	s.out = append(s.out, "]}"...)
 	send(c, s.out)
@@ -112,8 +117,8 @@ func (s *scratch) decodeBatch(text string) bool {
 // maxBatch is how many checks a batch may hold.
 const maxBatch = 1000
 
-func (f fastChecks) appendResult(ctx context.Context, s *scratch, check *validation.Check) error {
-	answer, err := f.api.Validation.Validate(ctx, check)
+func appendResult(ctx context.Context, batch *validation.Batch, s *scratch, check *validation.Check) error {
+	answer, err := batch.Validate(ctx, check)
 	if err == nil {
 		s.out = appendAnswer(s.out, &answer)
 		return nil

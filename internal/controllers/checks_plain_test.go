@@ -32,13 +32,13 @@ func checkSchema() (huma.Registry, *huma.Schema) {
 var checkSeeds = []string{
 	`{"api_key":"viva_live_x"}`,
 	` { "api_key" : "k" , "cost" : 0 } `,
-	`{"api_key":"k","cost":12,"check_id":"c","keyspace":"s","method":"GET","endpoint":"/v1","ip":"10.0.0.1","permissions":["a","b"]}`,
+	`{"api_key":"k","cost":12,"check_id":"c","keyspace":"s","method":"GET","endpoint":"/v1","ip":"10.0.0.1","permissions":["a","b"],"user_agent":"curl/8","settle":true}`,
 	`{"api_key":"k","cost":-1}`, `{"api_key":"k","cost":01}`, `{"api_key":"k","cost":1.0}`, `{"api_key":"k","cost":9007199254740993}`,
 	`{"api_key":"k","cost":999999999999999}`, `{"api_key":"k","cost":9007199254740991}`, `{"api_key":"k","cost":null}`,
 	`{"api_key":"k","api_key":"k"}`, `{"API_KEY":"k"}`, `{"api_key":"k","x":1}`, `{}`, `{"cost":1}`, `{"api_key":"k",}`, `{"api_key":"k"}x`,
 	`{"api_key":"k","ip":""}`, `{"api_key":"k","ip":"fe80::1%eth0"}`, `{"api_key":"k","permissions":[]}`, `{"api_key":"k","permissions":["a",]}`,
 	`{"api_key":"\u006b"}`, "{\"api_key\":\"\x00\"}", "{\"api_key\":\"\xff\"}", `{"api_key":"ü"}`, `{"api_key":"k","method":"AAAAAAAAAAAAAAAAA"}`,
-	`{"api_key":"k" "cost":1}`, `{"api_key" "k"}`, `["api_key"]`, `{"api_key":["k"]}`, `{,"api_key":"k"}`,
+	`{"api_key":"k","settle":tru}`, `{"api_key":"k","settle":1}`, `{"api_key":"k","user_agent":7}`, `{"api_key":"k" "cost":1}`, `{"api_key" "k"}`, `["api_key"]`, `{"api_key":["k"]}`, `{,"api_key":"k"}`,
 }
 
 // FuzzPlain checks that whatever the fast path takes, the schema takes too,

@@ -17,13 +17,16 @@ type checkBody struct {
 	Method      string   `json:"method,omitzero" maxLength:"16" example:"GET" doc:"HTTP method of the call"`
 	Endpoint    string   `json:"endpoint,omitzero" maxLength:"2048" example:"/v1/users/42" doc:"What is called, without a query string"`
 	IP          string   `json:"ip,omitzero" format:"ip" doc:"Where the call comes from"`
+	UserAgent   string   `json:"user_agent,omitzero" maxLength:"512" doc:"What the caller says it is; kept with its usage"`
 	Permissions []string `json:"permissions,omitempty" maxItems:"64" maxLength:"128" doc:"Permissions the key must have, all of them"`
+	Settle      bool     `json:"settle,omitzero" doc:"The cost is to be corrected afterwards, by POST checks/{request_id}/settle"`
 }
 
 func (b *checkBody) check(requestID string) (validation.Check, error) {
 	c := validation.Check{
 		RequestID: requestID, APIKey: b.APIKey, CheckID: b.CheckID, Keyspace: b.Keyspace, Cost: 1,
 		Method: b.Method, Endpoint: b.Endpoint, Permissions: b.Permissions,
+		UserAgent: b.UserAgent, Settle: b.Settle,
 	}
 	if b.Cost != nil {
 		c.Cost = *b.Cost
@@ -62,6 +65,7 @@ type answerBody struct {
 	RequestID    string            `json:"request_id" doc:"Names this check"`
 	Degraded     bool              `json:"degraded" doc:"Decided by one process alone, as the store that all share is out of reach"`
 	Replayed     bool              `json:"replayed,omitzero" doc:"The answer that the same check_id got before"`
+	Settleable   bool              `json:"settleable,omitzero" doc:"What the check cost can be corrected, for a time"`
 	RetryAfterMS int64             `json:"retry_after_ms,omitzero" doc:"When the same call is allowed if nothing else is spent; absent where it is allowed, and where no waiting helps"`
 	Key          *answerKeyBody    `json:"key,omitempty" doc:"Absent where no key was found"`
 	Limits       []answerLimitBody `json:"limits" doc:"What each rule said that counts the call"`
@@ -93,7 +97,7 @@ type answerLimitBody struct {
 
 func answerOf(a *validation.Answer) answerBody {
 	body := answerBody{
-		Allowed: a.Allowed, Code: string(a.Code), RequestID: a.RequestID, Degraded: a.Degraded, Replayed: a.Replayed,
+		Allowed: a.Allowed, Code: string(a.Code), RequestID: a.RequestID, Degraded: a.Degraded, Replayed: a.Replayed, Settleable: a.Settleable,
 		RetryAfterMS: retryMilliseconds(a.RetryAfter), Limits: make([]answerLimitBody, len(a.Limits)), Headers: map[string]string{},
 	}
 	if s := a.Snapshot; s != nil {

@@ -33,7 +33,7 @@ var errUnreadable = errors.New("the call cannot be read")
 // forwardedCheck reads the call that a gateway asks about.
 func (a *api) forwardedCheck(c *gin.Context) (*validation.Check, error) {
 	h := c.Request.Header
-	check := &validation.Check{RequestID: models.ActorFrom(c.Request.Context()).RequestID, APIKey: presentedKey(h), Cost: 1}
+	check := &validation.Check{RequestID: models.ActorFrom(c.Request.Context()).RequestID, APIKey: presentedKey(h), Cost: 1, UserAgent: agent(h)}
 	var endpoint string
 	ok := true
 	switch {
@@ -72,6 +72,16 @@ func presentedKey(h http.Header) string {
 		return ""
 	}
 	return strings.TrimSpace(key)
+}
+
+// agent gives what the caller says it is, which gateways pass on; nothing where
+// that is no text of bounded length: it decides nothing.
+func agent(h http.Header) string {
+	text := h.Get("User-Agent")
+	if len(text) > validation.MaxUserAgent || !utf8.ValidString(text) || hasControl(text) {
+		return ""
+	}
+	return text
 }
 
 // pathOf gives the decoded path of a URI, without its query and, where it is

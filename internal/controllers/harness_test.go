@@ -28,6 +28,8 @@ import (
 	"github.com/viva/rate-limiter/internal/services/keys"
 	"github.com/viva/rate-limiter/internal/services/owners"
 	"github.com/viva/rate-limiter/internal/services/plans"
+	"github.com/viva/rate-limiter/internal/services/privacy"
+	"github.com/viva/rate-limiter/internal/services/usage"
 	"github.com/viva/rate-limiter/internal/services/validation"
 	"github.com/viva/rate-limiter/pkg/apikey"
 	"github.com/viva/rate-limiter/pkg/ratelimit"
@@ -113,15 +115,22 @@ func (s *server) wire() {
 		Version: "test", Now: s.clock, Guard: guard,
 		Keys: keys.New(keys.Deps{
 			Store: keyStore, Lists: keyStore, Secrets: keyStore, Keyspaces: keyspaceStore, KeyspaceStore: keyspaceStore,
-			Owners: ownerStore, Plans: planStore, Limits: limits, Changes: changes,
+			Owners: ownerStore, Plans: planStore, Usage: repositories.NewActivity(db), Limits: limits, Changes: changes,
 			DefaultPlan: "free", DefaultPrefix: "viva", Now: s.clock,
 		}),
-		Owners:     owners.New(ownerStore, ownerStore, planStore, changes, "free", s.clock),
-		Plans:      plans.New(planStore, planStore, changes, s.clock),
+		Owners: owners.New(ownerStore, ownerStore, planStore, changes, "free", s.clock),
+		Plans:  plans.New(planStore, planStore, changes, s.clock),
+		Privacy: privacy.New(privacy.Deps{
+			Keys: keyStore, Owners: ownerStore, Data: repositories.NewPrivacy(db), Changes: changes, Now: s.clock,
+		}),
 		Access:     s.access,
 		Audit:      auditing,
-		Validation: validation.New(s.source, limits, limits, s.clock),
-		Token:      middleware.TokenFrom, ForwardedFor: proxies.ForwardedFor,
+		Validation: validation.New(validation.Deps{Keys: s.source, Limits: limits, Stated: limits, Now: s.clock}),
+		Usage: usage.New(usage.Deps{
+			Usage: repositories.NewUsage(db), Logs: repositories.NewUsageLogs(db), Violations: repositories.NewViolations(db),
+			Progress: repositories.NewStreams(db), Keys: keyStore, Owners: ownerStore, Plans: planStore, Now: s.clock,
+		}),
+		Token: middleware.TokenFrom, ForwardedFor: proxies.ForwardedFor,
 		Idempotency: struct {
 			*repositories.DB
 			repositories.Idempotency

@@ -109,6 +109,9 @@ type KeyBody struct {
 	Rules          []ruleBody        `json:"rules"`
 	Tags           []string          `json:"tags"`
 	Metadata       map[string]string `json:"metadata"`
+	LastUsedAt     *time.Time        `json:"last_used_at" doc:"To about a minute; null where it never was"`
+	Requests       int64             `json:"total_requests" doc:"Checks of this key in all, refused ones too; of at most three years"`
+	Units          int64             `json:"total_units" doc:"Units it spent in all"`
 	CreatedAt      time.Time         `json:"created_at"`
 	UpdatedAt      time.Time         `json:"updated_at"`
 }
@@ -129,6 +132,7 @@ func keyOf(v *keys.View, now time.Time) KeyBody {
 		ExpiresAt: utc(k.ExpiresAt), RevokedAt: utc(k.RevokedAt), SuspendedUntil: utc(k.SuspendedUntil),
 		SuspendReason: k.SuspendReason, AllowedIPs: k.AllowedIPs, Permissions: k.Permissions,
 		Methods: k.Methods, Endpoints: k.Endpoints, Rules: ruleBodies(k.Rules), Tags: k.Tags, Metadata: k.Metadata,
+		LastUsedAt: utc(v.Used.LastUsedAt), Requests: v.Used.Requests, Units: v.Used.Units,
 		CreatedAt: k.CreatedAt.UTC(), UpdatedAt: k.UpdatedAt.UTC(),
 	}
 	for i, s := range v.Secrets {

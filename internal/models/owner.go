@@ -14,6 +14,8 @@ type Owner struct {
 	// PlanVersion pins the owner to a version of the plan; nil follows the
 	// newest.
 	PlanVersion *int `json:"plan_version,omitempty"`
+	// PlanSince is when the owner came onto the plan, or its pin changed.
+	PlanSince time.Time `json:"plan_since,omitempty"`
 	// Implicit owners were made by creating a key without one, and belong to
 	// that key alone.
 	Implicit bool `json:"implicit,omitempty"`
@@ -39,6 +41,14 @@ func (o *Owner) Ref() string {
 		return *o.ExternalID
 	}
 	return string(o.ID)
+}
+
+// OnPlan tells whether the owner is on this plan, and pinned alike.
+func (o *Owner) OnPlan(plan PlanID, version *int) bool {
+	if o.PlanID != plan || (o.PlanVersion == nil) != (version == nil) {
+		return false
+	}
+	return version == nil || *o.PlanVersion == *version
 }
 
 // Normalize fills what was left out: UTC, the first day of the month, and the

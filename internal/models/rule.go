@@ -30,6 +30,7 @@ type PeriodKind string
 const (
 	PeriodDay   PeriodKind = "day"
 	PeriodMonth PeriodKind = "month"
+	PeriodHour  PeriodKind = "hour" // of totals of usage alone
 )
 
 // Overage says what happens beyond a quota.

@@ -20,8 +20,10 @@ type Snapshot struct {
 	Keyspace Keyspace
 	Owner    Owner
 	Plan     Plan
-	// PlanVersion is the number of the plan's version in force.
-	PlanVersion int
+	// PlanVersion is the number of the plan's version in force, and
+	// VersionSince when that was made.
+	PlanVersion  int
+	VersionSince time.Time
 	// PlanRules are that version's rules.
 	PlanRules []Rule
 
@@ -33,6 +35,8 @@ type compiled struct {
 	rules      []CompiledRule
 	allowedIPs []netip.Prefix
 	deps       []Dependency
+	segment    Segment
+	identity   []byte // what records begin with
 }
 
 // CompiledRule is a rule in force and the limit it puts on the limit store.
@@ -74,9 +78,18 @@ func (s *Snapshot) Compile() error {
 		{SubjectOf("plan", s.Plan.ID), s.Plan.Version},
 		{SubjectOf("keyspace", s.Keyspace.ID), s.Keyspace.Version},
 	}
+	c.segment = Segment{OwnerID: s.Owner.ID, PlanID: s.Plan.ID, PlanVersion: s.PlanVersion, Since: s.Owner.PlanSince}
+	if s.Owner.PlanVersion == nil && s.VersionSince.After(c.segment.Since) {
+		c.segment.Since = s.VersionSince // the plan moved on beneath the owner
+	}
+	c.segment.Identify()
+	c.identity = appendIdentity(nil, s.Key.ID, &c.segment)
 	s.compiled = c
 	return nil
 }
+
+// Segment gives the assignment that the key's usage is rated by.
+func (s *Snapshot) Segment() *Segment { return &s.compiled.segment }
 
 // Compile makes the rule ready to be taken from: id is whom its scope counts,
 // zone and anchor place its calendar periods.

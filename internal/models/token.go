@@ -20,18 +20,21 @@ const (
 	ScopePlansRead   TokenScope = "plans:read"
 	ScopePlansWrite  TokenScope = "plans:write"
 	ScopeChecksWrite TokenScope = "checks:write"
+	ScopeUsageRead   TokenScope = "usage:read"
+	ScopeUsageWrite  TokenScope = "usage:write"
 )
 
 // TokenScopes lists every scope that may be granted.
 var TokenScopes = []TokenScope{
 	ScopeAdmin, ScopeKeysRead, ScopeKeysWrite, "keys:*",
 	ScopePlansRead, ScopePlansWrite, "plans:*", ScopeChecksWrite,
+	ScopeUsageRead, ScopeUsageWrite, "usage:*",
 }
 
 // Roles are named sets of scopes.
 var Roles = map[string][]TokenScope{
-	"viewer":   {ScopeKeysRead, ScopePlansRead},
-	"operator": {"keys:*", "plans:*", ScopeChecksWrite},
+	"viewer":   {ScopeKeysRead, ScopePlansRead, ScopeUsageRead},
+	"operator": {"keys:*", "plans:*", ScopeChecksWrite, "usage:*"},
 	"admin":    {ScopeAdmin},
 }
 

@@ -30,12 +30,12 @@ func TestTokenHolds(t *testing.T) {
 		},
 		{
 			models.Roles["viewer"],
-			[]models.TokenScope{models.ScopeKeysRead, models.ScopePlansRead},
-			[]models.TokenScope{models.ScopeKeysWrite, models.ScopePlansWrite, models.ScopeChecksWrite, models.ScopeAdmin},
+			[]models.TokenScope{models.ScopeKeysRead, models.ScopePlansRead, models.ScopeUsageRead},
+			[]models.TokenScope{models.ScopeKeysWrite, models.ScopePlansWrite, models.ScopeChecksWrite, models.ScopeUsageWrite, models.ScopeAdmin},
 		},
 		{
 			models.Roles["operator"],
-			[]models.TokenScope{models.ScopeKeysRead, models.ScopeKeysWrite, models.ScopePlansWrite, models.ScopeChecksWrite},
+			[]models.TokenScope{models.ScopeKeysRead, models.ScopeKeysWrite, models.ScopePlansWrite, models.ScopeChecksWrite, models.ScopeUsageRead, models.ScopeUsageWrite},
 			[]models.TokenScope{models.ScopeAdmin},
 		},
 		{models.Roles["admin"], models.TokenScopes, nil},

@@ -33,6 +33,11 @@ func (r Keys) Find(ctx context.Context, id models.KeyID) (*models.APIKey, error)
 	return find[models.APIKey](ctx, r.db, "key", byID(id))
 }
 
+// FindMany gives the keys with these ids.
+func (r Keys) FindMany(ctx context.Context, ids []models.KeyID) (map[models.KeyID]models.APIKey, error) {
+	return findMany(ctx, r.db, "key", ids, func(k *models.APIKey) models.KeyID { return k.ID })
+}
+
 // FindBySecret gives the key that a secret opens, whatever its status. The
 // hashes are the forms in which that of the secret may have been stored.
 func (r Keys) FindBySecret(ctx context.Context, hashes []apikey.Hash) (*models.APIKey, error) {

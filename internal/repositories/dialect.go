@@ -23,6 +23,8 @@ type dialect struct {
 	ago string
 	// tagged is the condition that the JSON array tags holds ?.
 	tagged string
+	// among follows a column of ids that is to be in a list (see among).
+	among string
 }
 
 var postgresDialect = dialect{
@@ -32,6 +34,7 @@ var postgresDialect = dialect{
 	// Not clock_timestamp(): an index serves only what is stable in a statement.
 	ago:    "statement_timestamp() - ? * interval '1 microsecond'",
 	tagged: "tags @> jsonb_build_array(?::text)",
+	among:  "= ANY (?)",
 }
 
 var sqliteDialect = dialect{
@@ -40,4 +43,5 @@ var sqliteDialect = dialect{
 	files:  migrations.SQLite,
 	ago:    "CAST(unixepoch('subsec') * 1000000 AS INTEGER) - ?",
 	tagged: "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)",
+	among:  "IN (SELECT value FROM json_each(?))",
 }

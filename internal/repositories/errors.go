@@ -74,6 +74,8 @@ func classify(err error) failure {
 	var network net.Error
 	var connect *pgconn.ConnectError
 	switch {
+	case errors.As(err, &pg) && rerouted(pg):
+		return failUnavailable
 	case errors.As(err, &pg):
 		return classifyPostgres(pg.Code)
 	case errors.As(err, &lite):
@@ -139,8 +141,37 @@ func uniqueField(err error) string {
 }
 
 // serialization tells whether the transaction was given up in favor of another
-// one: serialization_failure or deadlock_detected.
+// one: serialization_failure or deadlock_detected, or a row that waited for the
+// default partition while its own was made.
 func serialization(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
+	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01" || rerouted(pg))
+}
+
+// rerouted tells whether a row was on its way to a partition that it belongs to
+// no longer: a check_violation of no constraint that has a name.
+func rerouted(pg *pgconn.PgError) bool { return pg.Code == "23514" && pg.ConstraintName == "" }
+
+// Refused tells whether the database refused what it was given, and would
+// refuse the same again: a constraint, text it cannot hold, a number too large.
+// Of every other error, the same may succeed another time.
+func Refused(err error) bool {
+	var pg *pgconn.PgError
+	var lite *sqlite.Error
+	switch {
+	case errors.As(err, &pg):
+		switch pg.Code[:min(2, len(pg.Code))] {
+		case "22": // data exception
+			return true
+		case "23": // integrity constraint violation
+			return !rerouted(pg)
+		}
+		return pg.Code == "54000" // program_limit_exceeded: text too long for an index
+	case errors.As(err, &lite):
+		switch lite.Code() & 0xff {
+		case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG:
+			return true
+		}
+	}
+	return false
 }

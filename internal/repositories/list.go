@@ -25,6 +25,7 @@ var (
 	KeySorts         = []string{"created_at", "updated_at", "name"}
 	TokenSorts       = []string{"created_at", "name"}
 	AuditSorts       = []string{"at"}
+	ViolationSorts   = []string{"minute"}
 )
 
 // list gives the rows selected that come after page.After, at most page.Limit
@@ -72,7 +73,7 @@ func position(column string, p *models.Position) ([]any, error) {
 	}
 	var value any
 	switch column {
-	case "at", "created_at", "updated_at":
+	case "at", "minute", "created_at", "updated_at":
 		value, err = time.Parse(time.RFC3339Nano, p.Value)
 	case "number":
 		value, err = strconv.ParseInt(p.Value, 10, 32)

@@ -53,7 +53,7 @@ func TestEntitiesComeBackAsTheyWereStored(t *testing.T) {
 
 		owner := models.Owner{
 			ID: models.NewID[models.OwnerID](), ExternalID: ptr("cust_42"), Name: "Ada & Söhne", Email: "ada@example.com",
-			PlanID: plan.ID, PlanVersion: ptr(7), Implicit: true, Rules: someRules, TimeZone: "Pacific/Apia", AnchorDay: 31,
+			PlanID: plan.ID, PlanVersion: ptr(7), PlanSince: at(3), Implicit: true, Rules: someRules, TimeZone: "Pacific/Apia", AnchorDay: 31,
 			Metadata: map[string]string{"tier": "1"}, ArchivedAt: ptr(at(5)), Version: 3, CreatedAt: at(1), UpdatedAt: at(2),
 		}
 		require.NoError(t, s.owners.Create(t.Context(), &owner))

@@ -41,6 +41,7 @@ func sqlitePool(path string, instead ...string) (*sql.DB, error) {
 		"_txlock":       {"immediate"}, // a read lock that turns into a write lock can fail
 		"_dqs":          {"0"},         // a misspelled column is an error, not a string
 		"_error_rc":     {"1"},
+		"_pragma":       {"cache_size(-8192)"}, // KiB: with the usual 2 MiB, a batch of usage is written twice
 		// Times as integer microseconds, in columns declared TIMESTAMP.
 		"_time_integer_format": {"unix_micro"},
 		"_inttotime":           {"1"},

@@ -24,6 +24,7 @@ const (
 	CodeMethodNotAllowed     Code = "method_not_allowed"     // the path exists, the method does not
 	CodeNotAcceptable        Code = "not_acceptable"         // no representation the Accept header allows
 	CodeConflict             Code = "conflict"               // the object's state forbids the change
+	CodeNotSettleable        Code = "not_settleable"         // a check whose cost cannot be corrected any more
 	CodeAlreadyExists        Code = "already_exists"         // a unique name or id is taken
 	CodeIdempotencyConflict  Code = "idempotency_conflict"   // the first call with this Idempotency-Key still runs
 	CodePreconditionFailed   Code = "precondition_failed"    // If-Match names a stale version
@@ -55,6 +56,7 @@ var table = map[Code]entry{
 	CodeMethodNotAllowed:     {http.StatusMethodNotAllowed, "Method not allowed"},
 	CodeNotAcceptable:        {http.StatusNotAcceptable, "Not acceptable"},
 	CodeConflict:             {http.StatusConflict, "Conflict"},
+	CodeNotSettleable:        {http.StatusConflict, "Check cannot be settled"},
 	CodeAlreadyExists:        {http.StatusConflict, "Already exists"},
 	CodeIdempotencyConflict:  {http.StatusConflict, "Request still in progress"},
 	CodePreconditionFailed:   {http.StatusPreconditionFailed, "Stale version"},

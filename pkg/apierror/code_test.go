@@ -26,6 +26,7 @@ var published = map[apierror.Code]int{
 	"not_acceptable":         406,
 	"conflict":               409,
 	"already_exists":         409,
+	"not_settleable":         409,
 	"idempotency_conflict":   409,
 	"precondition_failed":    412,
 	"payload_too_large":      413,

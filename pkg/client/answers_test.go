@@ -36,7 +36,7 @@ const (
 		"allowed_ips":["10.0.0.0/8"],"permissions":["read"],"methods":[],"endpoints":[],
 		"rules":[{"name":"per-minute","limit":60,"window":"1m","algorithm":"sliding_window","scope":"key"},
 			{"name":"bucket","limit":10,"window":"1s","algorithm":"gcra","burst":20,"scope":"key"}],
-		"tags":["eu"],"metadata":{"region":"eu"},"created_at":"2026-03-01T12:00:00.000001Z","updated_at":"2026-03-01T12:00:00Z"}`
+		"tags":["eu"],"metadata":{"region":"eu"},"last_used_at":"2026-03-02T12:00:00Z","total_requests":70,"total_units":90,"created_at":"2026-03-01T12:00:00.000001Z","updated_at":"2026-03-01T12:00:00Z"}`
 	ownerJSON = `{"id":"o","external_id":null,"name":"Acme","email":"","plan":"pro","plan_version":2,"implicit":true,"rules":[],
 		"time_zone":"UTC","anchor_day":1,"metadata":{},"archived_at":null,"created_at":"2026-03-01T12:00:00Z","updated_at":"2026-03-01T12:00:00Z"}`
 	planJSON = `{"id":"p","name":"pro","description":"","version":3,"rules":[],"archived":false,"metadata":{},

@@ -23,7 +23,9 @@ type Check struct {
 	Method      string     `json:"method,omitzero"`   // of the call
 	Endpoint    string     `json:"endpoint,omitzero"` // what is called, without a query string
 	IP          netip.Addr `json:"ip,omitzero"`       // where the call comes from
+	UserAgent   string     `json:"user_agent,omitzero"`
 	Permissions []string   `json:"permissions,omitempty"`
+	Settle      bool       `json:"settle,omitzero"` // the cost is to be corrected afterwards
 }
 
 // Code says what a check came to. New codes may appear.
@@ -52,6 +54,8 @@ type Answer struct {
 	RequestID string `json:"request_id"`        // names this check
 	Degraded  bool   `json:"degraded"`          // decided without the store that all processes share
 	Replayed  bool   `json:"replayed,omitzero"` // the answer that the same CheckID got before
+	// Settleable tells that what the check cost can be corrected, for a time.
+	Settleable bool `json:"settleable,omitzero"`
 	// RetryAfterMS is when the same call is allowed if nothing else is spent, in
 	// milliseconds; 0 where it is allowed, and where no waiting helps.
 	RetryAfterMS int64 `json:"retry_after_ms,omitzero"`

@@ -32,6 +32,9 @@ type Key struct {
 	Rules          []Rule             `json:"rules"`
 	Tags           []string           `json:"tags"`
 	Metadata       map[string]string  `json:"metadata"`
+	LastUsedAt     *time.Time         `json:"last_used_at"`   // to about a minute; nil where it never was
+	Requests       int64              `json:"total_requests"` // checks in all, refused ones too; of at most three years
+	Units          int64              `json:"total_units"`    // spent in all
 	CreatedAt      time.Time          `json:"created_at"`
 	UpdatedAt      time.Time          `json:"updated_at"`
 

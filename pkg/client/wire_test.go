@@ -264,6 +264,58 @@ var operations = map[string]operation{
 		call: func(ctx context.Context, c *client.Client) error { return ignore(c.Whoami(ctx)) },
 		sent: "GET /api/v1/whoami",
 	},
+	"usage": {
+		call: func(ctx context.Context, c *client.Client) error { return ignore(c.Usage(ctx, client.UsageQuery{})) },
+		sent: "GET /api/v1/usage",
+	},
+	"key usage": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return ignore(c.KeyUsage(ctx, "k", client.UsageQuery{
+				Granularity: client.ByWeek, From: noon.In(time.FixedZone("", 3600)), To: noon.Add(time.Hour), TimeZone: "Europe/Berlin", Meter: "tokens", Endpoint: new(""),
+			}))
+		},
+		sent: "GET /api/v1/keys/k/usage?endpoint=&from=2027-03-01T12%3A00%3A00Z&granularity=week&meter=tokens&to=2027-03-01T13%3A00%3A00Z&tz=Europe%2FBerlin",
+	},
+	"owner usage": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return ignore(c.OwnerUsage(ctx, "a/b", client.UsageQuery{Granularity: client.ByMonth}))
+		},
+		sent: "GET /api/v1/owners/a%2Fb/usage?granularity=month",
+	},
+	"usage by owner": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return ignore(c.UsageBy(ctx, client.GroupOwner, client.UsageQuery{Limit: 10}))
+		},
+		sent: "GET /api/v1/usage?group_by=owner&limit=10",
+	},
+	"key usage by endpoint": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return ignore(c.KeyUsageBy(ctx, "k", client.GroupEndpoint, client.UsageQuery{}))
+		},
+		sent: "GET /api/v1/keys/k/usage?group_by=endpoint",
+	},
+	"owner usage by key": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return ignore(c.OwnerUsageBy(ctx, "o", client.GroupKey, client.UsageQuery{}))
+		},
+		sent: "GET /api/v1/owners/o/usage?group_by=key",
+	},
+	"list violations": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return drain(c.Violations(ctx, client.UsageFilter{Key: "k", Owner: "o", From: noon, To: noon.Add(time.Minute), Rule: "per-minute"}, client.Page{Size: 5}))
+		},
+		sent: "GET /api/v1/violations?from=2027-03-01T12%3A00%3A00Z&key_id=k&limit=5&owner=o&rule=per-minute&to=2027-03-01T12%3A01%3A00Z",
+	},
+	"list usage logs": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return drain(c.UsageLogs(ctx, client.UsageFilter{Code: client.RateLimited}, client.Page{}))
+		},
+		sent: "GET /api/v1/usage/logs?code=rate_limited",
+	},
+	"explain check": {
+		call: func(ctx context.Context, c *client.Client) error { return ignore(c.Check(ctx, "r-1")) },
+		sent: "GET /api/v1/checks/r-1",
+	},
 	"readiness": {
 		call: func(ctx context.Context, c *client.Client) error { return ignore(c.Ready(ctx)) },
 		sent: "GET /health/ready",

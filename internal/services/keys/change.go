@@ -82,7 +82,7 @@ func (s *Service) reassign(ctx context.Context, v *apierror.Validator, view *Vie
 		return err
 	}
 	before := *owner
-	owner.PlanID, owner.PlanVersion = view.Plan.ID, nil
+	owner.PlanID, owner.PlanVersion, owner.PlanSince = view.Plan.ID, nil, s.Now()
 	if err := s.updateOwner(ctx, "owner.update", before, owner); err != nil {
 		return err
 	}

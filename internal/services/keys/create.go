@@ -150,7 +150,7 @@ func (b *batch) owner(ctx context.Context, v *apierror.Validator, n *NewKey, vie
 	}
 	view.Owner = models.Owner{
 		ID: models.NewID[models.OwnerID](), Name: n.Name, PlanID: view.Plan.ID, Implicit: true,
-		Version: 1, CreatedAt: b.now, UpdatedAt: b.now,
+		PlanSince: b.now, Version: 1, CreatedAt: b.now, UpdatedAt: b.now,
 	}
 	view.Owner.Normalize()
 	b.implicit = append(b.implicit, view.Owner)

@@ -51,7 +51,7 @@ func newWorldOn(t testing.TB, open func(o repositories.Options) (*repositories.D
 	store, keyspaces := repositories.NewKeys(db), repositories.NewKeyspaces(db)
 	w.Service = keys.New(keys.Deps{
 		Store: store, Lists: store, Secrets: store, Keyspaces: keyspaces, KeyspaceStore: keyspaces,
-		Owners: w.owners, Plans: w.plans, Limits: w.limits, Changes: w.changes, Peppers: peppers,
+		Owners: w.owners, Plans: w.plans, Usage: repositories.NewActivity(db), Limits: w.limits, Changes: w.changes, Peppers: peppers,
 		DefaultPlan: "free", DefaultPrefix: "viva", Now: clock,
 	})
 	return w

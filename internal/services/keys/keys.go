@@ -71,6 +71,11 @@ type Plans interface {
 	FindVersion(ctx context.Context, plan models.PlanID, number int) (*models.PlanVersion, error)
 }
 
+// Usage tells what keys were used for. Those that never were are left out.
+type Usage interface {
+	KeyUsage(ctx context.Context, keys []models.KeyID) (map[models.KeyID]models.KeyUsage, error)
+}
+
 // Limits forgets what was counted.
 type Limits interface {
 	Reset(ctx context.Context, group string, rules []ratelimit.Rule) error
@@ -92,6 +97,7 @@ type Deps struct {
 	KeyspaceStore KeyspaceStore
 	Owners        Owners
 	Plans         Plans
+	Usage         Usage
 	Limits        Limits
 	Changes       Changes
 	Peppers       models.Peppers
@@ -113,6 +119,7 @@ type View struct {
 	Owner    models.Owner
 	Plan     models.Plan
 	Secrets  []models.Secret
+	Used     models.KeyUsage
 }
 
 // state is what the record of changes keeps of a key.
@@ -231,12 +238,16 @@ func (s *Service) views(ctx context.Context, list []models.APIKey) ([]View, erro
 	if err != nil {
 		return nil, err
 	}
+	used, err := s.Usage.KeyUsage(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
 	views := make([]View, len(list))
 	for i, key := range list {
 		owner := owners[key.OwnerID]
 		views[i] = View{
 			Key: key, Keyspace: keyspaces[key.KeyspaceID], Owner: owner,
-			Plan: plans[owner.PlanID], Secrets: secrets[key.ID],
+			Plan: plans[owner.PlanID], Secrets: secrets[key.ID], Used: used[key.ID],
 		}
 	}
 	return views, nil

@@ -82,7 +82,7 @@ func (s *Service) Create(ctx context.Context, n NewOwner) (View, error) {
 	view := View{Owner: models.Owner{
 		ID: models.NewID[models.OwnerID](), Name: n.Name, Email: n.Email, PlanVersion: n.PlanVersion,
 		Rules: n.Rules, TimeZone: n.TimeZone, AnchorDay: n.AnchorDay, Metadata: n.Metadata,
-		Version: 1, CreatedAt: now, UpdatedAt: now,
+		PlanSince: now, Version: 1, CreatedAt: now, UpdatedAt: now,
 	}}
 	if n.ExternalID != "" {
 		view.Owner.ExternalID = &n.ExternalID
@@ -173,6 +173,7 @@ type Patch struct {
 func (s *Service) Update(ctx context.Context, ref string, version int64, p Patch) (View, error) {
 	return s.change(ctx, ref, version, "owner.update", func(ctx context.Context, view *View) (changed bool, err error) {
 		o := &view.Owner
+		planBefore, pinBefore := o.PlanID, o.PlanVersion
 		plan := string(o.PlanID)
 		if p.Plan != nil && *p.Plan != view.Plan.Name && *p.Plan != plan {
 			plan, o.PlanVersion = *p.Plan, nil
@@ -186,7 +187,13 @@ func (s *Service) Update(ctx context.Context, ref string, version int64, p Patch
 		models.Assign(&o.AnchorDay, p.AnchorDay)
 		models.Assign(&o.Metadata, p.Metadata)
 		o.Normalize()
-		return true, s.check(ctx, view, plan)
+		if err := s.check(ctx, view, plan); err != nil {
+			return false, err
+		}
+		if !o.OnPlan(planBefore, pinBefore) {
+			o.PlanSince = s.now()
+		}
+		return true, nil
 	})
 }
 

@@ -20,11 +20,15 @@ func TestAChecksAllocations(t *testing.T) {
 		s.Key.AllowedIPs, s.Key.Permissions = []string{"10.0.0.0/8"}, []string{"orders:read"}
 		s.Key.Endpoints = []string{"/v1/**"}
 	}, perMinute(models.MaxSlidingLimit), monthly(models.MaxFixedLimit, models.OverageBlock))
-	service := validation.New(fixed{w.keys.directory, w.keys.known[apikey.Sum(key)]}, w.limits, w.limits, w.clock.Now)
+	service := validation.New(validation.Deps{
+		Keys: fixed{w.keys.directory, w.keys.known[apikey.Sum(key)]}, Limits: w.limits, Stated: w.limits, Recorder: dropped{}, Now: w.clock.Now,
+	})
 	revoked := *w.keys.known[apikey.Sum(key)]
 	now := w.clock.Now()
 	revoked.Key.RevokedAt = &now
-	refusing := validation.New(fixed{w.keys.directory, &revoked}, w.limits, w.limits, w.clock.Now)
+	refusing := validation.New(validation.Deps{
+		Keys: fixed{w.keys.directory, &revoked}, Limits: w.limits, Stated: w.limits, Recorder: dropped{}, Now: w.clock.Now,
+	})
 	check := validation.Check{
 		APIKey: key, Cost: 1, Method: "GET", Endpoint: "/v1/orders/7", IP: netip.MustParseAddr("10.1.2.3"),
 	}

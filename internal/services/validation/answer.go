@@ -41,6 +41,8 @@ type Answer struct {
 	Snapshot   *models.Snapshot // nil where no key was found
 	Limits     []Limit
 	Tightest   int // index in Limits of the enforced one nearest its limit, or -1
+	// Settleable tells that what the check cost can be corrected later.
+	Settleable bool
 }
 
 // Limit is what one rule said.
@@ -50,13 +52,14 @@ type Limit struct {
 	ResetAfter time.Duration
 	RetryAfter time.Duration
 	Denied     bool
-	WouldDeny  bool // a shadow rule would have refused
+	WouldDeny  bool      // a shadow rule would have refused
+	Start      time.Time // of the window or period that the call counts in
 }
 
 func limitOf(rule *models.CompiledRule, result *ratelimit.Result) Limit {
 	l := Limit{
 		Rule: &rule.Rule, Remaining: result.Remaining, ResetAfter: result.ResetAfter,
-		RetryAfter: result.RetryAfter, Denied: result.Denied, WouldDeny: result.WouldDeny,
+		RetryAfter: result.RetryAfter, Denied: result.Denied, WouldDeny: result.WouldDeny, Start: result.Start,
 	}
 	if rule.Overage == models.OverageAllow {
 		used := models.MaxFixedLimit - result.Remaining

@@ -72,7 +72,8 @@ func (g *Guard) WithLocal(local ratelimit.Store) *Guard {
 
 // answered tells whether an error, or nil, is what the store itself said.
 func answered(err error) bool {
-	return err == nil || errors.Is(err, ratelimit.ErrIDConflict) || errors.Is(err, ratelimit.ErrFull)
+	return err == nil || errors.Is(err, ratelimit.ErrIDConflict) || errors.Is(err, ratelimit.ErrFull) ||
+		errors.Is(err, ratelimit.ErrUnseeded)
 }
 
 // Take takes from the shared store or, where that gives no answer in time or
@@ -119,6 +120,24 @@ func (g *Guard) Reset(ctx context.Context, group string, rules []ratelimit.Rule)
 	return err
 }
 
+// Seed raises counters of the shared store or, where local is true, of this
+// node's own.
+func (g *Guard) Seed(ctx context.Context, group string, seeds []ratelimit.Seeding, local bool) error {
+	if local {
+		return g.local.Seed(ctx, group, seeds)
+	}
+	bounded, cancel := context.WithTimeout(ctx, g.options.Timeout)
+	defer cancel()
+	return g.shared.Seed(bounded, group, seeds)
+}
+
+// Refund settles what a take spent from the shared store.
+func (g *Guard) Refund(ctx context.Context, receipt ratelimit.Receipt, units int64) error {
+	bounded, cancel := context.WithTimeout(ctx, g.options.Timeout)
+	defer cancel()
+	return g.shared.Refund(bounded, receipt, units)
+}
+
 // unreachable tells whether a take has to do without the shared store.
 func unreachable(err error) bool {
 	return errors.Is(err, ratelimit.ErrUnavailable) || errors.Is(err, ratelimit.ErrFull) ||
@@ -131,6 +150,11 @@ type Embedded struct {
 	// Policy says what becomes of a check for which a full store has no room;
 	// under PolicyLocal, it cannot be decided.
 	Policy Policy
+}
+
+// Seed raises counters.
+func (e Embedded) Seed(ctx context.Context, group string, seeds []ratelimit.Seeding, _ bool) error {
+	return e.Store.Seed(ctx, group, seeds)
 }
 
 // Take takes from the store; degraded tells that it had no room.

@@ -221,7 +221,7 @@ func TestRefusalForWantOfAStoreTellsWhenToRetry(t *testing.T) {
 		guard := validation.NewGuard(w.limits.Store, ratelimit.NewMemory(), validation.GuardOptions{
 			Policy: policy, Timeout: timeout, Failures: failures, OpenFor: openFor,
 		})
-		return validation.New(w.keys, guard, guard, w.clock.Now)
+		return validation.New(validation.Deps{Keys: w.keys, Limits: guard, Stated: guard, Now: w.clock.Now})
 	}
 	a, err := service(validation.PolicyDeny).Validate(t.Context(), &validation.Check{APIKey: key, Cost: 1})
 	require.NoError(t, err)

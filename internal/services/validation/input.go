@@ -16,6 +16,7 @@ const (
 	MaxCheckID    = 128
 	MaxEndpoint   = 2048
 	MaxIdentifier = 255
+	MaxUserAgent  = 512
 )
 
 func (c *Check) validate() error {
@@ -25,6 +26,7 @@ func (c *Check) validate() error {
 	models.ValidateText(&v, "keyspace", c.Keyspace, models.MaxName)
 	models.ValidateText(&v, "method", c.Method, 16)
 	models.ValidateText(&v, "endpoint", c.Endpoint, MaxEndpoint)
+	models.ValidateText(&v, "user_agent", c.UserAgent, MaxUserAgent)
 	if len(c.Permissions) > 0 {
 		words := v // goes to the heap, where v need not
 		models.ValidateWords(&words, "permissions", c.Permissions, models.MaxPermissions, models.MaxPermission)

@@ -259,7 +259,7 @@ func TestExactlyTheLimitIsAdmittedUnderLoad(t *testing.T) {
 	w := newWorld(t)
 	key := w.key(t, "owner", nil, models.Rule{Name: "hourly", Limit: 1_000, Window: time.Hour, Algorithm: ratelimit.FixedWindow})
 	snapshot := w.keys.known[apikey.Sum(key)]
-	service := validation.New(fixed{w.keys.directory, snapshot}, w.limits, w.limits, w.clock.Now)
+	service := validation.New(validation.Deps{Keys: fixed{w.keys.directory, snapshot}, Limits: w.limits, Stated: w.limits, Now: w.clock.Now})
 	var admitted, refused atomic.Int64
 	var clients sync.WaitGroup
 	for range 64 {

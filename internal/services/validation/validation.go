@@ -35,45 +35,78 @@ type Limits interface {
 	Take(ctx context.Context, req *ratelimit.Request, dec *ratelimit.Decision) (degraded bool, err error)
 }
 
+// Recorder keeps records so that they survive this process; the snapshot is
+// nil where a record is about no key. When Record returns nil, the answer may
+// leave. It keeps nothing of r.
+type Recorder interface {
+	Record(s *models.Snapshot, r *models.Record) error
+	// Batch gives a recorder for one goroutine, whose records are kept together
+	// at its end.
+	Batch() BatchRecorder
+}
+
+// Deps is what the service is made of. Without Recorder nothing is metered, and
+// without Receipts nothing can be settled.
+type Deps struct {
+	Keys   Keys
+	Limits Limits
+	// Stated takes the checks of stated limits, whose identifiers the caller
+	// makes up: what fills it leaves room for those of keys.
+	Stated   Limits
+	Recorder Recorder
+	// Quotas rebuilds the counters of quotas; without it they begin at zero
+	// wherever the limit store has lost them.
+	Quotas   *Quotas
+	Receipts Receipts // of checks that may be settled
+	Now      func() time.Time
+}
+
 // Service answers checks. It is safe for concurrent use.
 type Service struct {
-	keys   Keys
-	limits Limits
-	stated Limits
-	now    func() time.Time
-	takes  sync.Pool // of *take
+	Deps
+	takes sync.Pool // of *take
 }
 
-// New makes the service. Checks of stated limits, whose identifiers the caller
-// makes up, take from stated: what fills it leaves room for those of keys.
-func New(keys Keys, limits, stated Limits, now func() time.Time) *Service {
-	return &Service{
-		keys: keys, limits: limits, stated: stated, now: now, takes: sync.Pool{New: func() any { return new(take) }},
-	}
+// New makes the service.
+func New(deps Deps) *Service {
+	return &Service{Deps: deps, takes: sync.Pool{New: func() any { return new(take) }}}
 }
 
-// take is the scratch space of one decision.
+// take is the scratch space of one check.
 type take struct {
 	request  ratelimit.Request
 	decision ratelimit.Decision
 	rules    []*models.CompiledRule // in the order of request.Rules
+	record   models.Record
 }
 
 // Validate answers a check. A refusal is an answer; an error says that the
 // check could not be decided.
 func (s *Service) Validate(ctx context.Context, c *Check) (Answer, error) {
+	if s.Recorder == nil {
+		return s.validate(ctx, c, nil)
+	}
+	return s.validate(ctx, c, s.Recorder)
+}
+
+// records keeps records: a [Recorder], or one of a batch.
+type records interface {
+	Record(s *models.Snapshot, r *models.Record) error
+}
+
+func (s *Service) validate(ctx context.Context, c *Check, to records) (Answer, error) {
 	if err := c.validate(); err != nil {
 		return Answer{}, err
 	}
 	check := *c
 	check.Method = strings.ToUpper(c.Method) // as those of rules and keys are kept
-	return s.answer(ctx, &check)
+	return s.answer(ctx, &check, to)
 }
 
-func (s *Service) answer(ctx context.Context, c *Check) (Answer, error) {
-	now := s.now()
+func (s *Service) answer(ctx context.Context, c *Check, to records) (Answer, error) {
+	now := s.Now()
 	a := Answer{RequestID: c.RequestID, At: now, Tightest: -1}
-	directory, err := s.keys.Directory(ctx, now)
+	directory, err := s.Keys.Directory(ctx, now)
 	if err != nil {
 		return Answer{}, fmt.Errorf("validate: %w", err)
 	}
@@ -81,7 +114,7 @@ func (s *Service) answer(ctx context.Context, c *Check) (Answer, error) {
 		a.Code = KeyMalformed
 		return a, nil
 	}
-	snapshot, err := s.keys.Snapshot(ctx, apikey.Sum(c.APIKey), now)
+	snapshot, err := s.Keys.Snapshot(ctx, apikey.Sum(c.APIKey), now)
 	switch {
 	case errors.Is(err, apierror.CodeNotFound):
 		a.Code = KeyUnknown
@@ -93,14 +126,41 @@ func (s *Service) answer(ctx context.Context, c *Check) (Answer, error) {
 		return a, nil
 	}
 	a.Snapshot = snapshot
-	if a.Code = refusal(snapshot, c, now); a.Code != OK {
-		return a, nil
-	}
 	t := s.takes.Get().(*take)
 	defer s.release(t)
-	t.match(snapshot, c, now)
-	if err := t.decide(ctx, s.limits, &a); err != nil {
-		return Answer{}, fmt.Errorf("validate: %w", err)
+	if a.Code = refusal(snapshot, c, now); a.Code == OK {
+		t.match(snapshot, c, now, s.Quotas != nil)
+		if err := t.decide(ctx, s.Limits, s.Quotas, &a); err != nil {
+			return Answer{}, fmt.Errorf("validate: %w", err)
+		}
+	}
+	if to != nil {
+		t.describe(c, &a)
+		if c.Settle && a.Allowed && c.Cost > 0 && s.Receipts != nil {
+			s.keepReceipt(ctx, t, &a)
+		}
+		if err := to.Record(snapshot, &t.record); err != nil {
+			return Answer{}, fmt.Errorf("validate: %w", err)
+		}
+	}
+	return a, nil
+}
+
+// Look tells how every limit of a key stands, without spending or recording
+// anything.
+func (s *Service) Look(ctx context.Context, snapshot *models.Snapshot) (Answer, error) {
+	now := s.Now()
+	a := Answer{At: now, Tightest: -1, Snapshot: snapshot}
+	t := s.takes.Get().(*take)
+	defer s.release(t)
+	t.request.Group = string(snapshot.Owner.ID)
+	compiled := snapshot.Rules()
+	for i := range compiled {
+		t.add(&compiled[i], now)
+		t.request.Rules[i].Durable = s.Quotas != nil && compiled[i].Quota()
+	}
+	if err := t.decide(ctx, s.Limits, s.Quotas, &a); err != nil {
+		return Answer{}, fmt.Errorf("look at limits: %w", err)
 	}
 	return a, nil
 }
@@ -130,7 +190,7 @@ func refusal(s *models.Snapshot, c *Check, now time.Time) Code {
 }
 
 // match gathers the limits that the call is subject to.
-func (t *take) match(s *models.Snapshot, c *Check, now time.Time) {
+func (t *take) match(s *models.Snapshot, c *Check, now time.Time, durable bool) {
 	t.request.Group, t.request.Cost = string(s.Owner.ID), c.Cost
 	if c.CheckID != "" {
 		t.request.ID, t.request.Fingerprint = string(s.Key.ID)+":"+c.CheckID, c.fingerprint()
@@ -139,6 +199,7 @@ func (t *take) match(s *models.Snapshot, c *Check, now time.Time) {
 	for i := range compiled {
 		if r := &compiled[i]; r.Matches(c.Method, c.Endpoint) {
 			t.add(r, now)
+			t.request.Rules[len(t.rules)-1].Durable = durable && r.Quota()
 		}
 	}
 }
@@ -153,6 +214,7 @@ func (s *Service) release(t *take) {
 	clear(t.request.Rules)
 	t.rules = t.rules[:0]
 	t.request = ratelimit.Request{Rules: t.request.Rules[:0]}
+	t.record = models.Record{Limits: t.record.Limits[:0]}
 	s.takes.Put(t)
 }
 
@@ -161,12 +223,12 @@ func (s *Service) release(t *take) {
 const noStoreWait = time.Second
 
 // decide takes from all limits or none, and writes what came of it.
-func (t *take) decide(ctx context.Context, limits Limits, a *Answer) error {
+func (t *take) decide(ctx context.Context, limits Limits, quotas *Quotas, a *Answer) error {
 	if len(t.rules) == 0 && t.request.ID == "" {
 		a.Allowed, a.Code = true, OK
 		return nil
 	}
-	degraded, err := limits.Take(ctx, &t.request, &t.decision)
+	degraded, err := t.takeFrom(ctx, limits, quotas)
 	if errors.Is(err, ratelimit.ErrIDConflict) {
 		return apierror.New(apierror.CodeCheckIDConflict, "The check_id was used for another check within the last minute",
 			apierror.Field{In: apierror.Body, Name: "check_id", Detail: "must be new, or come with the same content"}).Wrap(err)
@@ -200,6 +262,35 @@ func (t *take) decide(ctx context.Context, limits Limits, a *Answer) error {
 	}
 	a.Code = a.code()
 	return nil
+}
+
+// rebuilds bounds how often a take is tried again after counters of quotas were
+// rebuilt: they could be lost again meanwhile.
+const rebuilds = 3
+
+// takeFrom takes from the limits, rebuilding the counters of quotas that they do
+// not hold.
+func (t *take) takeFrom(ctx context.Context, limits Limits, quotas *Quotas) (degraded bool, err error) {
+	for try := 0; ; try++ {
+		local, err := limits.Take(ctx, &t.request, &t.decision)
+		degraded = degraded || local
+		if err == nil || !errors.Is(err, ratelimit.ErrUnseeded) {
+			return degraded, err
+		}
+		known := false
+		if try < rebuilds {
+			if known, err = quotas.rebuild(ctx, t, err, local); err != nil && !errors.Is(err, ratelimit.ErrUnavailable) {
+				return degraded, err
+			}
+		}
+		if !known || err != nil {
+			// Better counted anew than not answered: it is raised later.
+			degraded = true
+			for i := range t.request.Rules {
+				t.request.Rules[i].Durable = false
+			}
+		}
+	}
 }
 
 // rule finds the rule a result is about: the one at its place, unless the
@@ -241,7 +332,7 @@ func (s *Service) CheckLimit(ctx context.Context, stated *LimitCheck) (Answer, e
 	if err := c.validate(); err != nil {
 		return Answer{}, err
 	}
-	now := s.now()
+	now := s.Now()
 	a := Answer{RequestID: c.RequestID, At: now, Tightest: -1}
 	t := s.takes.Get().(*take)
 	defer s.release(t)
@@ -254,8 +345,14 @@ func (s *Service) CheckLimit(ctx context.Context, stated *LimitCheck) (Answer, e
 		compiled[i].Compile(r, c.Identifier, time.UTC, 1)
 		t.add(&compiled[i], now)
 	}
-	if err := t.decide(ctx, s.stated, &a); err != nil {
+	if err := t.decide(ctx, s.Stated, nil, &a); err != nil {
 		return Answer{}, fmt.Errorf("check limit: %w", err)
+	}
+	if s.Recorder != nil {
+		t.record.Kind, t.record.RequestID, t.record.At, t.record.Allowed = models.RecordLimitCheck, a.RequestID, a.At, a.Allowed
+		if err := s.Recorder.Record(nil, &t.record); err != nil {
+			return Answer{}, fmt.Errorf("check limit: %w", err)
+		}
 	}
 	return a, nil
 }
@@ -270,5 +367,8 @@ type Check struct {
 	Method      string
 	Endpoint    string
 	IP          netip.Addr
+	UserAgent   string
 	Permissions []string // all of which the key must have
+	// Settle asks that the cost can be corrected afterwards.
+	Settle bool
 }

@@ -26,6 +26,8 @@ type world struct {
 	limits *limits
 	stated *limits // of checks without a key
 	clock  *clock
+
+	recorder recorder
 }
 
 func newWorld(t testing.TB, options ...ratelimit.Option) *world {
@@ -38,7 +40,7 @@ func newWorld(t testing.TB, options ...ratelimit.Option) *world {
 		stated: &limits{Store: ratelimit.NewMemory(options...)},
 		clock:  c,
 	}
-	w.Service = validation.New(w.keys, w.limits, w.stated, c.Now)
+	w.Service = validation.New(validation.Deps{Keys: w.keys, Limits: w.limits, Stated: w.stated, Recorder: &w.recorder, Now: c.Now})
 	return w
 }
 

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/viva/rate-limiter/internal/journal"
+	"github.com/viva/rate-limiter/internal/models"
+	"github.com/viva/rate-limiter/internal/repositories"
+	"github.com/viva/rate-limiter/internal/repositories/repotest"
+	"github.com/viva/rate-limiter/internal/services/usage"
+	"github.com/viva/rate-limiter/internal/testenv"
+)
+
+// BenchmarkIngest measures how fast records come from the journal into the
+// database: of a thousand keys with a few endpoints each, with the default
+// share of raw rows.
+func BenchmarkIngest(b *testing.B) {
+	b.Run("sqlite", func(b *testing.B) {
+		benchmarkIngest(b, repotest.Migrated(b, time.Now, func(o repositories.Options) (*repositories.DB, error) {
+			return repositories.OpenSQLite(b.Context(), filepath.Join(b.TempDir(), "viva.db"), o)
+		}))
+	})
+	b.Run("postgres", func(b *testing.B) {
+		url := testenv.Postgres(b)
+		benchmarkIngest(b, repotest.Migrated(b, time.Now, func(o repositories.Options) (*repositories.DB, error) {
+			return repositories.OpenPostgres(b.Context(), url, o)
+		}))
+	})
+}
+
+func benchmarkIngest(b *testing.B, db *repositories.DB) {
+	j, err := journal.Open(journal.Options{Dir: b.TempDir(), Fsync: journal.FsyncInterval, Now: time.Now})
+	require.NoError(b, err)
+	defer func() { require.NoError(b, j.Close()) }()
+	keys := make([]*models.Snapshot, 1000)
+	for i := range keys {
+		s := &models.Snapshot{Owner: models.Owner{ID: models.NewID[models.OwnerID](), TimeZone: "UTC", AnchorDay: 1}}
+		s.Key.ID, s.Plan.ID = models.NewID[models.KeyID](), models.NewID[models.PlanID]()
+		require.NoError(b, s.Compile())
+		keys[i] = s
+	}
+	r, began := recorder{journal: j}, time.Now()
+	for n := range b.N {
+		// A hundred thousand a second, as far as the records say.
+		at := began.Add(time.Duration(n) * 10 * time.Microsecond)
+		record := models.Record{
+			Kind: models.RecordCheck, RequestID: fmt.Sprintf("0199f0a0-0000-7000-8000-%012d", n), At: at, Code: "ok", Allowed: true, Live: true,
+			Cost: 1, Units: 1, Meter: models.MeterRequests, Method: "GET", Endpoint: fmt.Sprint("/v1/users/", n%5), IP: netip.MustParseAddr("203.0.113.9"),
+			Limits: []models.RecordedLimit{
+				{Rule: "per-minute", Scope: models.ScopeOwner, Limit: 100, Remaining: 42, ResetAfterMS: 17_000, Tightest: true, Spent: 1},
+				{Rule: "monthly", Scope: models.ScopeOwner, Limit: 10_000, Remaining: 9_000, Spent: 1, Period: models.PeriodMonth, Start: began.Truncate(time.Hour)},
+			},
+		}
+		require.NoError(b, r.Record(keys[n%len(keys)], &record))
+	}
+	ingest := repositories.NewIngest(db)
+	ingester := usage.NewIngester(journalSource{j}, repositories.NewStreams(db), ingest, usage.NewActivity(repositories.NewActivity(db)),
+		usage.IngesterOptions{Node: "bench", RawRowsPerSecond: 5000, EndpointsPerKey: 200, Now: time.Now, Report: func(string, error) {}})
+	b.ResetTimer()
+	require.NoError(b, ingester.Drain(b.Context()))
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}

@@ -1,0 +1,66 @@
+package app
+
+import (
+	"bufio"
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// export reads an export by kind, and checks that it is whole.
+func (p *process) export(path string) map[string][]object {
+	p.t.Helper()
+	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.URL()+path+"/export", http.NoBody)
+	require.NoError(p.t, err)
+	req.Header.Set("Authorization", "Bearer "+p.token)
+	resp, err := p.client.Do(req)
+	require.NoError(p.t, err)
+	defer resp.Body.Close()
+	require.Equal(p.t, http.StatusOK, resp.StatusCode)
+	kinds, lines := map[string][]object{}, 0
+	scanner := bufio.NewScanner(resp.Body)
+	for scanner.Scan() {
+		var line object
+		require.NoError(p.t, json.Unmarshal(scanner.Bytes(), &line))
+		if line["kind"] == "end" {
+			require.EqualValues(p.t, lines, line["lines"])
+		}
+		kinds[line["kind"].(string)] = append(kinds[line["kind"].(string)], line)
+		lines++
+	}
+	require.NoError(p.t, scanner.Err())
+	require.Len(p.t, kinds["end"], 1)
+	return kinds
+}
+
+func TestWhereCallsCameFromIsExportedAndErasedOnEveryEngine(t *testing.T) {
+	for _, e := range allEngines {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			p := run(t, e.role, append(e.environ(t), "VIVA_DATA_DIR="+t.TempDir())...)
+			key := p.do("POST", "/api/v1/keys", object{"name": "demo", "metadata": object{"who": "Ada"}})
+			path := "/api/v1/keys/" + key["id"].(string)
+			check := object{"api_key": key["secret"], "ip": "198.51.100.1"}
+			require.Equal(t, "Ada", p.do("POST", "/api/v1/validate", check)["key"].(object)["metadata"].(object)["who"])
+			came := func(n int) (addresses []any) {
+				require.Eventually(t, func() bool {
+					addresses = nil
+					for _, line := range p.export(path)["usage_logs"] {
+						addresses = append(addresses, line["ip"])
+					}
+					return len(addresses) == n
+				}, 15*time.Second, 50*time.Millisecond)
+				return addresses
+			}
+			require.Equal(t, []any{"198.51.100.1"}, came(1))
+			require.EqualValues(t, 1, p.do("POST", path+"/erase-personal-data", nil)["logs"])
+			require.Equal(t, []any{""}, came(1))
+			require.Equal(t, object{}, p.do("POST", "/api/v1/validate", check)["key"].(object)["metadata"], "the process that erases knows at once")
+			require.Equal(t, []any{"", "198.51.100.1"}, came(2), "what happens later is not erased")
+			require.EqualValues(t, 2, p.export(path)["usage_totals"][0]["requests"])
+		})
+	}
+}

@@ -1,0 +1,97 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// A file is a segment as its writer sees it. Tests have one that fails.
+type file interface {
+	WriteAt(p []byte, off int64) (int, error)
+	Truncate(size int64) error
+	// Allocate reserves the room up to size, as zeros, as far as the file
+	// system can.
+	Allocate(size int64) error
+	// Sync waits until what was written, and where it lies, survives a loss of
+	// power. After an error nothing is known of what had not been synced.
+	Sync() error
+	Close() error
+}
+
+type diskFile struct{ *os.File }
+
+func (f diskFile) Allocate(size int64) error {
+	err := allocate(f.File, size)
+	if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS) {
+		return nil // the file grows as it is written
+	}
+	return err
+}
+
+func (f diskFile) Sync() error { return syncData(f.File) }
+
+// createFile makes a new file on the disk.
+func createFile(path string) (file, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return diskFile{f}, nil
+}
+
+// createRoom makes a new file of a size, such that it is there after a loss of
+// power.
+func createRoom(create func(string) (file, error), path string, size int64) (file, error) {
+	f, err := create(path)
+	if err != nil {
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	if err = f.Allocate(size); err != nil {
+		err = fmt.Errorf("allocate segment: %w", err)
+	} else if err = f.Sync(); err != nil {
+		err = fmt.Errorf("sync segment: %w", err)
+	} else if err = syncDir(filepath.Dir(path)); err == nil {
+		return f, nil
+	}
+	return nil, errors.Join(err, f.Close(), os.Remove(path))
+}
+
+// syncDir makes what was created and renamed in a folder survive.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	defer dir.Close()
+	if err := dir.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) { // which says that there is nothing to it
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	return nil
+}
+
+// outOfRoom tells whether it is space that the disk lacks: more may come.
+func outOfRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// ErrLocked says that a folder is in use, by this process or another.
+var ErrLocked = errors.New("the journal is in use")
+
+// lockDir locks a folder until the file is closed or the process ends, however
+// it ends.
+func lockDir(dir string) (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = ErrLocked
+		}
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), lock.Close())
+	}
+	return lock, nil
+}

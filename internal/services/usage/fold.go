@@ -1,0 +1,206 @@
+package usage
+
+import (
+	"slices"
+	"time"
+
+	"github.com/viva/rate-limiter/internal/models"
+)
+
+// maxEndpoint bounds the endpoints that are counted apart, in bytes: they stand
+// in the primary key of rollups.
+const maxEndpoint = 255
+
+// fold adds records up. It is not safe for concurrent use.
+type fold struct {
+	// endpoint says what the endpoint of a key is counted as.
+	endpoint func(key models.KeyID, endpoint string) string
+
+	segments     map[models.Segment]models.SegmentID // by what they follow from
+	rollups      map[models.UsageCell]*models.UsageRollup
+	latencies    map[latencyCell]*models.UsageLatency
+	quotas       map[models.QuotaKey]int64
+	violations   map[violationCell]*models.RateLimitViolation
+	installation map[time.Time]*models.InstallationUsage
+}
+
+type latencyCell struct {
+	models.UsageCell
+	latency int
+}
+
+type totalCell struct {
+	level models.PeriodKind
+	start time.Time
+	owner models.OwnerID
+	key   models.KeyID
+	meter string
+}
+
+type sumCell struct {
+	bucket time.Time
+	meter  string
+}
+
+type violationCell struct {
+	key            models.KeyID
+	rule, endpoint string
+	minute         time.Time
+}
+
+func newFold(endpoint func(models.KeyID, string) string) *fold {
+	return &fold{
+		endpoint: endpoint, segments: map[models.Segment]models.SegmentID{},
+		rollups: map[models.UsageCell]*models.UsageRollup{}, latencies: map[latencyCell]*models.UsageLatency{},
+		quotas: map[models.QuotaKey]int64{}, violations: map[violationCell]*models.RateLimitViolation{},
+		installation: map[time.Time]*models.InstallationUsage{},
+	}
+}
+
+// add adds one record, which was not counted before.
+func (f *fold) add(r *models.Record) {
+	bucket := models.BucketOf(r.At)
+	if r.Kind == models.RecordLimitCheck {
+		c := at(f.installation, bucket, func() *models.InstallationUsage {
+			return &models.InstallationUsage{Bucket: bucket, Kind: models.KindLimitCheck}
+		})
+		c.Requests++
+		if r.Allowed {
+			c.Allowed++
+		}
+		return
+	}
+	counts := r.Counts()
+	cell := models.UsageCell{
+		Bucket: bucket, SegmentID: f.segment(&r.Segment), APIKeyID: r.KeyID,
+		Endpoint: f.endpoint(r.KeyID, r.Endpoint), Method: r.Method, Meter: r.Meter,
+	}
+	owner := r.Segment.OwnerID
+	at(f.rollups, cell, func() *models.UsageRollup { return &models.UsageRollup{UsageCell: cell, OwnerID: owner} }).Add(&counts)
+	if r.HasTiming {
+		c := latencyCell{cell, models.LatencyBucket(float64(r.LatencyMS))}
+		at(f.latencies, c, func() *models.UsageLatency {
+			return &models.UsageLatency{UsageCell: cell, OwnerID: owner, Latency: c.latency}
+		}).Count++
+	}
+	f.limits(r)
+}
+
+// limits adds what the rules of a check said.
+func (f *fold) limits(r *models.Record) {
+	for i := range r.Limits {
+		l := &r.Limits[i]
+		if l.Period != "" && l.Spent != 0 {
+			f.quotas[l.Quota(r)] += l.Spent
+		}
+	}
+	if r.Kind != models.RecordCheck || r.Allowed {
+		return
+	}
+	if l := r.Tightest(); l != nil && l.Denied {
+		f.violation(r, l)
+	}
+}
+
+func (f *fold) violation(r *models.Record, l *models.RecordedLimit) {
+	endpoint := f.endpoint(r.KeyID, r.Endpoint)
+	cell := violationCell{r.KeyID, l.Rule, endpoint, r.At.UTC().Truncate(time.Minute)}
+	v := at(f.violations, cell, func() *models.RateLimitViolation {
+		v := &models.RateLimitViolation{
+			OwnerID: r.Segment.OwnerID, APIKeyID: r.KeyID, Rule: l.Rule, Code: r.Code, Endpoint: endpoint, Limit: l.Limit,
+			FirstAt: r.At, LastAt: r.At, RequestID: r.RequestID,
+		}
+		v.Identify()
+		return v
+	})
+	v.Count++
+	if r.At.Before(v.FirstAt) {
+		v.FirstAt, v.RequestID = r.At, r.RequestID
+	}
+	if r.At.After(v.LastAt) {
+		v.LastAt = r.At
+	}
+	if r.IP.IsValid() {
+		v.IPs = sample(v.IPs, r.IP.String())
+	}
+	if r.UserAgent != "" {
+		v.Agents = sample(v.Agents, r.UserAgent)
+	}
+}
+
+func sample(list []string, s string) []string {
+	if len(list) >= models.MaxViolationSamples || slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+// segment gives the id of the assignment that a record is rated by.
+func (f *fold) segment(s *models.Segment) models.SegmentID {
+	id, ok := f.segments[*s]
+	if !ok {
+		identified := *s
+		identified.Identify()
+		id = identified.ID
+		f.segments[*s] = id
+	}
+	return id
+}
+
+// at gives the value of a key, made where there is none.
+func at[K comparable, V any](m map[K]*V, key K, make func() *V) *V {
+	v, ok := m[key]
+	if !ok {
+		v = make()
+		m[key] = v
+	}
+	return v
+}
+
+// into puts what was added up into a batch.
+func (f *fold) into(b *models.UsageBatch) {
+	b.Violations, b.Rollups, b.Latencies = values(f.violations), values(f.rollups), values(f.latencies)
+	b.Totals, b.Sums, b.Installation = totals(b.Rollups), sums(b.Rollups), values(f.installation)
+	for s, id := range f.segments {
+		s.ID = id
+		b.Segments = append(b.Segments, s)
+	}
+	for key, units := range f.quotas {
+		b.Quotas = append(b.Quotas, models.QuotaTotal{QuotaKey: key, Units: units})
+	}
+}
+
+// totals adds rollups up by hour, day and month.
+func totals(rollups []models.UsageRollup) []models.UsageTotal {
+	cells := map[totalCell]*models.UsageTotal{}
+	for i := range rollups {
+		r := &rollups[i]
+		for _, level := range models.TotalLevels {
+			c := totalCell{level, models.StartOf(level, r.Bucket), r.OwnerID, r.APIKeyID, r.Meter}
+			at(cells, c, func() *models.UsageTotal {
+				return &models.UsageTotal{Level: level, Start: c.start, OwnerID: c.owner, APIKeyID: c.key, Meter: c.meter}
+			}).Add(&r.UsageCounts)
+		}
+	}
+	return values(cells)
+}
+
+// sums adds rollups of all keys up.
+func sums(rollups []models.UsageRollup) []models.UsageSum {
+	cells := map[sumCell]*models.UsageSum{}
+	for i := range rollups {
+		r := &rollups[i]
+		at(cells, sumCell{r.Bucket, r.Meter}, func() *models.UsageSum {
+			return &models.UsageSum{Bucket: r.Bucket, Meter: r.Meter}
+		}).Add(&r.UsageCounts)
+	}
+	return values(cells)
+}
+
+func values[K comparable, V any](m map[K]*V) []V {
+	list := make([]V, 0, len(m))
+	for _, v := range m {
+		list = append(list, *v)
+	}
+	return list
+}

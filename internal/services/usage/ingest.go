@@ -1,0 +1,299 @@
+package usage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/viva/rate-limiter/internal/models"
+	"github.com/viva/rate-limiter/pkg/apierror"
+)
+
+// Stream is one opening of a journal that is not yet wholly in the database.
+type Stream struct {
+	ID   models.StreamID
+	Own  bool  // of this process, which still appends to it
+	Last int64 // sequence number of the last record there is now
+}
+
+// Entry is one record of a stream, as it was journalled.
+type Entry struct {
+	Seq     int64
+	At      time.Time // journalled at
+	Payload []byte
+}
+
+// Journal is what answered checks are read back from.
+type Journal interface {
+	Streams() []Stream
+	// Read gives what follows after, in order; nothing where there is no more now.
+	Read(stream models.StreamID, after int64, most int) ([]Entry, error)
+	// Done tells that everything up to seq is in the database.
+	Done(stream models.StreamID, seq int64)
+}
+
+// Cursors keeps how far each stream is in the database.
+type Cursors interface {
+	// Cursor gives one without a lock; apierror.CodeNotFound where there is none.
+	Cursor(ctx context.Context, stream models.StreamID) (models.IngestCursor, error)
+	LockCursor(ctx context.Context, stream models.StreamID, node string) (models.IngestCursor, error)
+	SaveCursor(ctx context.Context, cursor *models.IngestCursor) error
+	Watermark(ctx context.Context, stream models.StreamID, node string, at time.Time) error
+	Drained(ctx context.Context, stream models.StreamID, at time.Time) error
+}
+
+// Store keeps what records add up to. What it refuses is told by Refused;
+// every other error means that it may take the same another time.
+type Store interface {
+	InTx(ctx context.Context, fn func(ctx context.Context) error) error
+	// ClaimIDs gives those that were not claimed before.
+	ClaimIDs(ctx context.Context, ids []models.EventID, at time.Time) (fresh map[models.EventID]bool, err error)
+	// ClaimEndpoints gives all that are counted apart now, at most so many a key.
+	ClaimEndpoints(ctx context.Context, want map[models.KeyID][]string, most int) (map[models.KeyID][]string, error)
+	Add(ctx context.Context, batch *models.UsageBatch) error
+	Refused(err error) bool
+}
+
+// IngesterOptions tunes an Ingester; all of it but Forget is needed.
+type IngesterOptions struct {
+	Node             string // this process, for people
+	RawRowsPerSecond int
+	EndpointsPerKey  int
+	Now              func() time.Time
+	// Report is told what an operator has to know: records lost or refused, and
+	// that the database is away. Nil means that it is back.
+	Report func(message string, err error)
+	// Forget takes personal data from a record that has to be stored without it,
+	// and tells whether it did. Nil takes none.
+	Forget func(r *models.Record) bool
+}
+
+// Ingester brings records from the journal into the database, each once: the
+// cursor of a stream moves in the transaction that adds its records. One
+// goroutine runs it.
+type Ingester struct {
+	journal Journal
+	cursors Cursors
+	store   Store
+	options IngesterOptions
+
+	endpoints endpoints
+	sampler   *sampler
+	activity  *Activity
+	positions map[models.StreamID]int64 // brought in, as far as this process knows
+	published time.Time                 // watermark of the own stream
+}
+
+// NewIngester makes an ingester. The activity is told which keys were used.
+func NewIngester(journal Journal, cursors Cursors, store Store, activity *Activity, o IngesterOptions) *Ingester {
+	return &Ingester{
+		journal: journal, cursors: cursors, store: store, options: o,
+		endpoints: endpoints{most: o.EndpointsPerKey}, sampler: newSampler(o.RawRowsPerSecond),
+		activity: activity, positions: map[models.StreamID]int64{},
+	}
+}
+
+const (
+	// batchEntries bounds the records of one transaction.
+	batchEntries = 20_000
+	// batchEvery is how long records gather before they are brought in: it
+	// bounds both the transactions of an idle service and how old usage is.
+	batchEvery = 200 * time.Millisecond
+	// watermarkEvery is how often it is told how far the own stream is complete.
+	watermarkEvery = time.Second
+	// inFlight is longer than a check takes from its decision to the journal.
+	inFlight = 2 * time.Second
+	// longestPause bounds the wait between attempts while the database is away.
+	longestPause = 5 * time.Second
+)
+
+// Run brings in what comes until ctx ends.
+func (i *Ingester) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for failures := 0; ; {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return nil
+		}
+		began := i.options.Now()
+		more, err := i.once(ctx)
+		wait := batchEvery - i.options.Now().Sub(began)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			if failures++; failures == 1 {
+				i.options.Report("usage waits in the journal: the database does not take it", err)
+			}
+			wait = min(longestPause, batchEvery<<min(failures, 8))
+		case err == nil && failures > 0:
+			failures = 0
+			i.options.Report("the database takes usage again", nil)
+		}
+		if more && err == nil {
+			wait = 0
+		}
+		timer.Reset(max(wait, 0))
+	}
+}
+
+// CatchUp brings in what earlier processes left in the journal. A process does
+// so before it answers, so that quotas are rebuilt from all that it knows.
+func (i *Ingester) CatchUp(ctx context.Context) error {
+	for {
+		behind := false
+		for _, s := range i.journal.Streams() {
+			if s.Own {
+				continue
+			}
+			behind = true
+			if _, err := i.stream(ctx, s); err != nil {
+				return fmt.Errorf("catch up with the journal: %w", err)
+			}
+		}
+		if !behind {
+			return nil
+		}
+	}
+}
+
+// Drain brings in all there is, and ends the own stream, to which nobody
+// appends any more.
+func (i *Ingester) Drain(ctx context.Context) error {
+	for {
+		more, err := i.once(ctx)
+		if err != nil {
+			return fmt.Errorf("drain the journal: %w", err)
+		}
+		if more {
+			continue
+		}
+		for _, s := range i.journal.Streams() {
+			if s.Own {
+				err = i.end(ctx, s.ID)
+			}
+		}
+		if lost := i.activity.Flush(ctx, i.options.Now()); lost != nil {
+			i.options.Report("when keys were last used is not written", lost)
+		}
+		return err
+	}
+}
+
+// once brings in one batch of each stream; more tells that there was a full one.
+func (i *Ingester) once(ctx context.Context) (more bool, err error) {
+	for _, s := range i.journal.Streams() {
+		n, err := i.stream(ctx, s)
+		if err != nil {
+			return false, err
+		}
+		more = more || n == batchEntries
+	}
+	// It may be lost with the process, and holds nothing up.
+	if err := i.activity.flush(ctx, i.options.Now()); err != nil && ctx.Err() == nil {
+		i.options.Report("when keys were last used is not written yet", err)
+	}
+	return more, nil
+}
+
+// stream brings in the next batch of a stream.
+func (i *Ingester) stream(ctx context.Context, s Stream) (n int, err error) {
+	read := i.options.Now()
+	position, err := i.position(ctx, s.ID)
+	if err != nil {
+		return 0, err
+	}
+	entries, err := i.journal.Read(s.ID, position, batchEntries)
+	if err != nil {
+		return 0, fmt.Errorf("read stream %s: %w", s.ID, err)
+	}
+	if len(entries) == 0 {
+		if !s.Own {
+			return 0, i.end(ctx, s.ID)
+		}
+		return 0, i.publish(ctx, s.ID, read)
+	}
+	err = i.bring(ctx, s.ID, decode(entries, read, i.options.Forget))
+	var back *rewoundError
+	if errors.As(err, &back) {
+		i.options.Report("the database has gone back: usage is brought in again from the journal", back)
+		i.positions[s.ID] = back.to
+		return batchEntries, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	last := entries[len(entries)-1]
+	i.positions[s.ID] = last.Seq
+	if !s.Own && last.Seq >= s.Last {
+		return len(entries), i.end(ctx, s.ID)
+	}
+	i.journal.Done(s.ID, last.Seq)
+	if s.Own {
+		err = i.publish(ctx, s.ID, last.At)
+	}
+	return len(entries), err
+}
+
+// position gives how far a stream is brought in: of one that an earlier process
+// began, as far as the database knows it.
+func (i *Ingester) position(ctx context.Context, stream models.StreamID) (int64, error) {
+	if position, ok := i.positions[stream]; ok {
+		return position, nil
+	}
+	cursor, err := i.cursors.Cursor(ctx, stream)
+	if err != nil && !errors.Is(err, apierror.CodeNotFound) {
+		return 0, fmt.Errorf("position of stream %s: %w", stream, err)
+	}
+	i.positions[stream] = cursor.LastSeq
+	return cursor.LastSeq, nil
+}
+
+// publish tells that the own stream is complete up to what was decided before
+// an instant, less the time in which a decision reaches the journal.
+func (i *Ingester) publish(ctx context.Context, stream models.StreamID, until time.Time) error {
+	until = until.Add(-inFlight)
+	if until.Sub(i.published) < watermarkEvery {
+		return nil
+	}
+	if err := i.cursors.Watermark(ctx, stream, i.options.Node, until); err != nil {
+		return fmt.Errorf("watermark: %w", err)
+	}
+	i.published = until
+	return nil
+}
+
+// end marks a stream as wholly in the database.
+func (i *Ingester) end(ctx context.Context, stream models.StreamID) error {
+	if err := i.cursors.Drained(ctx, stream, i.options.Now()); err != nil {
+		return fmt.Errorf("end stream %s: %w", stream, err)
+	}
+	i.journal.Done(stream, i.positions[stream])
+	return nil
+}
+
+// bring brings items in. Of a batch that the database refuses, each half is
+// tried apart, down to the one record that it refuses.
+func (i *Ingester) bring(ctx context.Context, stream models.StreamID, items []item) error {
+	err := i.transact(ctx, stream, items, whole)
+	if err == nil || !i.store.Refused(err) {
+		return err
+	}
+	if half := len(items) / 2; half > 0 {
+		if err := i.bring(ctx, stream, items[:half]); err != nil {
+			return err
+		}
+		return i.bring(ctx, stream, items[half:])
+	}
+	i.options.Report("the database refuses a record: it is counted and set aside", err)
+	if again := i.transact(ctx, stream, items, countsOnly(err)); again == nil || !i.store.Refused(again) {
+		return again
+	}
+	return i.transact(ctx, stream, items, setAside(err))
+}
+
+// rewoundError says that the database knows less of a stream than it did.
+type rewoundError struct{ to int64 }
+
+func (e *rewoundError) Error() string { return fmt.Sprintf("brought in up to %d", e.to) }

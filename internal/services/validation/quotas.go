@@ -1,0 +1,165 @@
+package validation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/viva/rate-limiter/internal/models"
+	"github.com/viva/rate-limiter/pkg/ratelimit"
+)
+
+// Totals tells what is known of quotas where nothing is forgotten.
+type Totals interface {
+	// Totals gives what was spent from each quota, in order.
+	Totals(ctx context.Context, quotas []models.QuotaKey) ([]int64, error)
+	// CompleteUntil gives the instant up to which that is all; ok is false
+	// where nobody knows.
+	CompleteUntil(ctx context.Context) (until time.Time, ok bool, err error)
+}
+
+// Seeds raises counters of the limit store; of this node's own one where local
+// is true.
+type Seeds interface {
+	Seed(ctx context.Context, group string, seeds []ratelimit.Seeding, local bool) error
+}
+
+// Quotas rebuilds the counters of quotas that the limit store does not hold:
+// those of a period that has begun, and those that it lost. It seeds them from
+// the totals in the database, and raises them until what was answered before is
+// among these. It is safe for concurrent use.
+type Quotas struct {
+	totals Totals
+	seeds  Seeds
+	now    func() time.Time
+	report func(message string, err error)
+
+	mu      sync.Mutex
+	pending map[pendingKey]*pendingSeed
+}
+
+type pendingKey struct {
+	quota models.QuotaKey
+	local bool
+}
+
+// pendingSeed is a counter that may miss what the database does not know yet.
+type pendingSeed struct {
+	group string
+	rule  ratelimit.Rule
+	since time.Time // it was seeded
+}
+
+// NewQuotas makes it. Report is told what could not be rebuilt, and is asked to
+// return at once.
+func NewQuotas(totals Totals, seeds Seeds, now func() time.Time, report func(message string, err error)) *Quotas {
+	return &Quotas{totals: totals, seeds: seeds, now: now, report: report, pending: map[pendingKey]*pendingSeed{}}
+}
+
+// rebuild seeds the counters that a take found missing. known is false where
+// the database does not say what they should hold: the take then has to do
+// without, and they are raised later.
+func (q *Quotas) rebuild(ctx context.Context, t *take, unseeded error, local bool) (known bool, err error) {
+	var missing *ratelimit.UnseededError
+	if !errors.As(unseeded, &missing) {
+		return false, unseeded
+	}
+	keys := make([]models.QuotaKey, len(missing.Rules))
+	seeds := make([]ratelimit.Seeding, len(missing.Rules))
+	for i, n := range missing.Rules {
+		rule := t.request.Rules[n]
+		keys[i] = quotaKey(&rule, t.rules[n].Period, missing.Starts[i])
+		seeds[i] = ratelimit.Seeding{Rule: rule, Start: missing.Starts[i]}
+	}
+	q.remember(t.request.Group, keys, seeds, local)
+	totals, err := q.totals.Totals(ctx, keys)
+	if err != nil {
+		q.report("quotas are counted without knowing what was spent before: the database does not tell", err)
+		return false, ctx.Err()
+	}
+	for i, total := range totals {
+		seeds[i].Used = min(total, models.MaxFixedLimit)
+	}
+	return true, q.seeds.Seed(ctx, t.request.Group, seeds, local)
+}
+
+func quotaKey(rule *ratelimit.Rule, period models.PeriodKind, start time.Time) models.QuotaKey {
+	return models.QuotaKey{Subject: rule.Scope + ":" + rule.ID, Rule: rule.Name, Period: period, Start: start.UTC()}
+}
+
+func (q *Quotas) remember(group string, keys []models.QuotaKey, seeds []ratelimit.Seeding, local bool) {
+	now := q.now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range keys {
+		q.pending[pendingKey{keys[i], local}] = &pendingSeed{group: group, rule: seeds[i].Rule, since: now}
+	}
+}
+
+// raiseEvery is how often counters are raised that may miss something.
+const raiseEvery = time.Second
+
+// Run raises counters until ctx ends.
+func (q *Quotas) Run(ctx context.Context) error {
+	tick := time.NewTicker(raiseEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		if err := q.Raise(ctx); err != nil && ctx.Err() == nil {
+			q.report("quotas that were rebuilt could not be raised yet", err)
+		}
+	}
+}
+
+// Raise raises the counters that may miss something, and forgets those that do
+// not any more: everything answered before they were seeded is in the totals.
+func (q *Quotas) Raise(ctx context.Context) error {
+	q.mu.Lock()
+	list := make(map[pendingKey]*pendingSeed, len(q.pending))
+	for key, p := range q.pending {
+		list[key] = p
+	}
+	q.mu.Unlock()
+	if len(list) == 0 {
+		return nil
+	}
+	until, ok, err := q.totals.CompleteUntil(ctx) // before the totals are read
+	if err != nil {
+		return fmt.Errorf("raise quotas: %w", err)
+	}
+	keys := make([]models.QuotaKey, 0, len(list))
+	order := make([]pendingKey, 0, len(list))
+	for key := range list {
+		keys, order = append(keys, key.quota), append(order, key)
+	}
+	totals, err := q.totals.Totals(ctx, keys)
+	if err != nil {
+		return fmt.Errorf("raise quotas: %w", err)
+	}
+	for i, key := range order {
+		p := list[key]
+		seed := ratelimit.Seeding{Rule: p.rule, Start: key.quota.Start, Used: min(totals[i], models.MaxFixedLimit)}
+		if err := q.seeds.Seed(ctx, p.group, []ratelimit.Seeding{seed}, key.local); err != nil {
+			return fmt.Errorf("raise quotas: %w", err)
+		}
+		if ok && until.After(p.since) {
+			q.forget(key, p)
+		}
+	}
+	return nil
+}
+
+// forget forgets a counter, unless it was seeded again meanwhile.
+func (q *Quotas) forget(key pendingKey, p *pendingSeed) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.pending[key] == p {
+		delete(q.pending, key)
+	}
+}
