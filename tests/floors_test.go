@@ -27,7 +27,7 @@ var trees = []tree{
 	{"internal/queue", 3}, {"internal/cache", 3}, {"internal/journal", 3}, {"internal/notify", 3}, {"internal/metrics", 3},
 	{"internal/app", 4},
 	{"internal/cli", 5},
-	{"cmd/*", 6},
+	{"cmd/*", 6}, {"scripts/*", 6},
 }
 
 // Packages for tests alone. They stand on no floor: only test files import them, and they import none of the others.

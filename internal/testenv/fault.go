@@ -1,5 +1,7 @@
 package testenv
 
+import "bytes"
+
 // A Fault befalls single parcels that pass through a [Proxy]. A parcel is what arrived at once: of a client that asks
 // and waits a request or a reply, and of one that asks ahead several of them.
 type Fault int
@@ -20,16 +22,21 @@ func (f Fault) String() string {
 // strikes are the faults that the proxy is told to make.
 type strikes struct {
 	fault  Fault
+	about  []byte // only requests that hold it, and replies to them; all where it is empty
 	every  int
 	passed int // parcels
 	struck int
 }
 
 // Strike makes a fault of every n-th parcel that goes the fault's way, counted over all connections, until Restore.
-func (p *Proxy) Strike(fault Fault, every int) {
+func (p *Proxy) Strike(fault Fault, every int) { p.StrikeAbout("", fault, every) }
+
+// StrikeAbout is Strike for the requests that hold a text, or the replies to them. It is for clients that ask and wait:
+// the reply to a request is the parcel that comes next.
+func (p *Proxy) StrikeAbout(text string, fault Fault, every int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.strikes = strikes{fault: fault, every: every}
+	p.strikes = strikes{fault: fault, about: []byte(text), every: every}
 }
 
 // Struck is how many faults Strike has made of parcels since it was called.
@@ -40,11 +47,16 @@ func (p *Proxy) Struck() int {
 }
 
 // strike is the fault of a parcel, none if it goes on as it is.
-func (p *Proxy) strike(request bool) Fault {
+func (l *link) strike(parcel []byte, request bool) Fault {
+	p := l.proxy
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := &p.strikes
-	if s.fault == 0 || request != (s.fault == LoseRequest || s.fault == CutRequest) {
+	if request {
+		l.meant = bytes.Contains(parcel, s.about)
+	}
+	about := l.meant || len(s.about) == 0
+	if s.fault == 0 || !about || request != (s.fault == LoseRequest || s.fault == CutRequest) {
 		return 0
 	}
 	if s.passed++; s.passed%s.every != 0 {

@@ -41,6 +41,23 @@ func TestProxyStrikesEveryNthParcel(t *testing.T) {
 	}
 }
 
+func TestProxyStrikesWhatItIsToldAbout(t *testing.T) {
+	for _, fault := range []Fault{LoseRequest, LoseReply} {
+		proxy := StartProxy(t, echo(t))
+		proxy.StrikeAbout("commit", fault, 2)
+		conn := dial(t, proxy.Addr())
+		for _, word := range []string{"begin", "commit", "begin", "insert"} { // the first of two goes through
+			require.NoError(t, says(conn, word, time.Minute), fault)
+		}
+		require.Zero(t, proxy.Struck())
+		answer, err := heard(t, conn, "now commit", time.Minute)
+		require.NotErrorIs(t, err, os.ErrDeadlineExceeded, fault)
+		require.Empty(t, answer)
+		require.Equal(t, 1, proxy.Struck())
+		require.NoError(t, says(dial(t, proxy.Addr()), "begin", time.Minute), fault)
+	}
+}
+
 func TestProxyHoldsRepliesUntilRestored(t *testing.T) {
 	proxy := StartProxy(t, echo(t))
 	conn := dial(t, proxy.Addr())

@@ -13,6 +13,7 @@ type link struct {
 	client net.Conn
 	once   sync.Once
 	done   chan struct{}
+	meant  bool // what the proxy was told to strike is about the last request; guarded by the proxy's lock
 }
 
 func (l *link) close() {
@@ -64,7 +65,7 @@ func (l *link) forward(to, from net.Conn) {
 		var ends bool
 		bytes := buffer[:n]
 		if n > 0 && !held {
-			fault := l.proxy.strike(from == l.client)
+			fault := l.strike(bytes, from == l.client)
 			bytes, ends = fault.kept(bytes)
 			held = fault == HoldReply
 		}
