@@ -10,7 +10,7 @@ FUZZTIME ?= 30s
 BENCHFLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help deps fmt lint vet test race fuzz verify journeys bench run run-api run-api-full run-worker \
+.PHONY: help deps fmt lint vet test race fuzz verify journeys bench demo-crash run run-api run-api-full run-worker \
 	migrate-up migrate-down docker-up docker-up-full docker-down build clean
 
 help: ## Print this list
@@ -20,6 +20,9 @@ help: ## Print this list
 
 run: bin/viva ## Run everything in one process: no Redis, no PostgreSQL, data in ./data
 	@exec bin/viva serve
+
+demo-crash: bin/viva ## Kill the service under load, again and again, and see that every answer is counted
+	@go run ./scripts/demo-crash
 
 run-api: bin/api ## Run the API on the servers of docker-up
 	@exec bin/api --config configs/dev.yaml
