@@ -154,7 +154,7 @@ type Journal struct {
 // Usage is what is kept of the calls that were checked, and for how long.
 type Usage struct {
 	// Single checks kept by each process in a second, at most; of more, a sample is kept. Sums are exact whatever this is.
-	RawRowsPerSecond int `key:"raw_rows_per_second" default:"5000" min:"0" max:"1000000"`
+	RawRowsPerSecond int `key:"raw_rows_per_second" default:"500" min:"0" max:"1000000"`
 	// Endpoints of a key that are counted apart; further ones are counted together as `other`.
 	EndpointsPerKey int `key:"endpoints_per_key" default:"200" min:"1" max:"10000"`
 	// How long single checks are kept.

@@ -155,10 +155,21 @@ var errRecord = errors.New("not a record")
 // DecodeRecord reads what Append wrote. Its error says that the bytes are no
 // record, or one of a version that this program does not know.
 func DecodeRecord(data []byte) (Record, error) {
-	d := decoder{text: string(data)} // once, to be shared by all strings
+	var d RecordDecoder
 	var r Record
+	err := d.Decode(data, &r)
+	return r, err
+}
+
+// RecordDecoder reads many records, whose limits share memory.
+type RecordDecoder struct{ limits []RecordedLimit }
+
+// Decode makes r what Append wrote, or nothing where it fails.
+func (rd *RecordDecoder) Decode(data []byte, r *Record) error {
+	*r = Record{}
+	d := decoder{text: string(data)} // once, to be shared by all strings
 	if version := d.byte(); version != recordVersion {
-		return Record{}, fmt.Errorf("%w of version %d", errRecord, recordVersion)
+		return fmt.Errorf("%w of version %d", errRecord, recordVersion)
 	}
 	r.Kind = RecordKind(d.byte())
 	flags := d.byte()
@@ -174,7 +185,7 @@ func DecodeRecord(data []byte) (Record, error) {
 	r.Meter, r.Method, r.Endpoint = d.string(), d.string(), d.string()
 	r.IP, r.UserAgent = d.address(), d.string()
 	if n := d.uvarint(); n > 0 && n <= uint64(len(d.text)) { // a limit has more than a byte
-		r.Limits = make([]RecordedLimit, n)
+		r.Limits = rd.room(int(n))
 	} else if n > 0 {
 		d.failed = true
 	}
@@ -185,9 +196,22 @@ func DecodeRecord(data []byte) (Record, error) {
 		r.Status, r.LatencyMS, r.BytesIn, r.BytesOut = int(d.varint()), d.varint(), d.varint(), d.varint()
 	}
 	if d.failed || d.text != "" || r.Kind < RecordCheck || r.Kind > RecordAdjustment {
-		return Record{}, errRecord
+		*r = Record{}
+		return errRecord
 	}
-	return r, nil
+	return nil
+}
+
+// limitsAtOnce is for how many limits memory is asked for at a time.
+const limitsAtOnce = 256
+
+func (rd *RecordDecoder) room(n int) []RecordedLimit {
+	if len(rd.limits) < n {
+		rd.limits = make([]RecordedLimit, max(n, limitsAtOnce))
+	}
+	limits := rd.limits[:n:n]
+	rd.limits = rd.limits[n:]
+	return limits
 }
 
 // decoder takes values off the front of a text. After a failure it gives zeros.

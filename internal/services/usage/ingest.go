@@ -81,6 +81,7 @@ type Ingester struct {
 	endpoints endpoints
 	sampler   *sampler
 	activity  *Activity
+	items     []item                    // of the batch under way
 	positions map[models.StreamID]int64 // brought in, as far as this process knows
 	published time.Time                 // watermark of the own stream
 }
@@ -214,7 +215,7 @@ func (i *Ingester) stream(ctx context.Context, s Stream) (n int, err error) {
 		}
 		return 0, i.publish(ctx, s.ID, read)
 	}
-	err = i.bring(ctx, s.ID, decode(entries, read, i.options.Forget))
+	err = i.bring(ctx, s.ID, i.decode(entries, read))
 	var back *rewoundError
 	if errors.As(err, &back) {
 		i.options.Report("the database has gone back: usage is brought in again from the journal", back)

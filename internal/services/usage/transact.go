@@ -3,6 +3,7 @@ package usage
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,20 +17,22 @@ type item struct {
 	reason string // why the payload is no record; empty for one
 }
 
-func decode(entries []Entry, now time.Time, forget func(*models.Record) bool) []item {
-	items := make([]item, len(entries))
+// decode reads entries into items, whose memory is used again for the next batch.
+func (i *Ingester) decode(entries []Entry, now time.Time) []item {
+	i.items = slices.Grow(i.items[:0], len(entries))[:len(entries)]
+	items, forget := i.items, i.options.Forget
+	var decoder models.RecordDecoder
 	for n, e := range entries {
-		items[n].Entry = e
-		r, err := models.DecodeRecord(e.Payload)
-		if err != nil {
+		items[n].Entry, items[n].reason = e, ""
+		r := &items[n].record
+		if err := decoder.Decode(e.Payload, r); err != nil {
 			items[n].reason = reasonOf(err)
 			continue
 		}
 		r.At = clamp(r.At, now)
-		if forget != nil && forget(&r) {
+		if forget != nil && forget(r) {
 			items[n].Payload = r.Append(nil) // where the database refuses the record, it is kept
 		}
-		items[n].record = r
 	}
 	return items
 }
