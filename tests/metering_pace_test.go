@@ -13,7 +13,7 @@ import (
 
 // The database is to keep up with checks as fast as one process answers them: what waits in the journal does not grow.
 func TestTheDatabaseKeepsUpWithChecks(t *testing.T) {
-	const clients, lasts, keys = 16, 20 * time.Second, 4
+	const clients, lasts, keys = 16, 2 * time.Minute, 4
 	s := alone(t).with(settings{"VIVA_LOG_LEVEL": "warn"}) // rows are sampled, as they are by default
 	p := start(t, s, "viva", "serve")
 	node := p.client()

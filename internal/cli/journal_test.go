@@ -81,6 +81,7 @@ func fill(t *testing.T, j *journal.Journal, checks int) {
 
 func TestTheJournalOfADeadNodeIsReplayedOnce(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, query func(string) string) {
+		t.Setenv("VIVA_USAGE_RAW_ROWS_PER_SECOND", "10000")
 		dir, stream := journalled(t, 1500)
 		second := openJournal(t, dir)
 		fill(t, second, 10)
