@@ -3,6 +3,7 @@ package usage_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +17,10 @@ import (
 func TestTheJournalWaitsWhileTheDatabaseIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, now: noon, journal: newShelf()}
-		away := true
+		var away atomic.Bool
+		away.Store(true)
 		store := &fake{add: func(*models.UsageBatch) error {
-			if away {
+			if away.Load() {
 				return errors.New("connection refused")
 			}
 			return nil
@@ -32,11 +34,13 @@ func TestTheJournalWaitsWhileTheDatabaseIsAway(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- ingester.Run(ctx) }()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		require.Len(t, w.reported, 1, "said once")
 		require.Less(t, store.tried, 30, "and not tried all the time")
 		require.Zero(t, w.journal.done[stream])
-		away = false
+		away.Store(false)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		require.Len(t, w.reported, 2)
 		require.EqualValues(t, 1, w.journal.done[stream])
 		cancel()

@@ -2,6 +2,7 @@ package usage
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/viva/rate-limiter/internal/models"
@@ -66,6 +67,10 @@ func (s *Service) Grouped(ctx context.Context, q GroupQuery) (Groups, error) {
 	list, err := s.deps.Usage.Grouped(ctx, models.UsageQuery{
 		From: out.From, To: out.To, KeyID: who.key, OwnerID: who.owner, Meter: q.Meter, Endpoint: q.Endpoint,
 	}, q.By, q.Limit)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return Groups{}, apierror.New(apierror.CodeTimeout,
+			"So much usage cannot be listed in time: ask for fewer days, or for whole months of UTC, which are added up already").Wrap(err)
+	}
 	if err != nil {
 		return Groups{}, err
 	}

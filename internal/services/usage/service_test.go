@@ -240,3 +240,19 @@ func TestAnswersTellFromWhenUsageIsKept(t *testing.T) {
 		require.Nil(t, series.KeptFrom)
 	})
 }
+
+// slow is a database that does not add up in time.
+type slow struct{ usage.Reader }
+
+func (slow) Grouped(context.Context, models.UsageQuery, models.UsageGroup, int) ([]models.UsageOf, error) {
+	return nil, apierror.New(apierror.CodeStoreUnavailable, "overloaded").Wrap(context.DeadlineExceeded)
+}
+
+func TestAListThatTakesTooLongSaysWhatWouldNot(t *testing.T) {
+	eachEngine(t, func(t *testing.T, w *world) {
+		s := usage.New(usage.Deps{Usage: slow{repositories.NewUsage(w.db)}, Progress: w.streams, Now: w.clock})
+		_, err := s.Grouped(t.Context(), usage.GroupQuery{By: models.GroupKey})
+		require.ErrorIs(t, err, apierror.CodeTimeout)
+		require.ErrorContains(t, err, "whole months")
+	})
+}

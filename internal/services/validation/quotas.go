@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/viva/rate-limiter/internal/models"
@@ -36,6 +37,7 @@ type Quotas struct {
 	now    func() time.Time
 	report func(message string, err error)
 
+	lost    atomic.Int64 // of those pending, counters that were lost
 	mu      sync.Mutex
 	pending map[pendingKey]*pendingSeed
 }
@@ -50,6 +52,7 @@ type pendingSeed struct {
 	group string
 	rule  ratelimit.Rule
 	since time.Time // it was seeded
+	lost  bool      // something was spent in its period before
 }
 
 // NewQuotas makes it. Report is told what could not be rebuilt, and is asked to
@@ -80,7 +83,9 @@ func (q *Quotas) rebuild(ctx context.Context, t *take, unseeded error, local boo
 		return false, ctx.Err()
 	}
 	for i, total := range totals {
-		seeds[i].Used = min(total, models.MaxFixedLimit)
+		if seeds[i].Used = min(total, models.MaxFixedLimit); total > 0 {
+			q.markLost(pendingKey{keys[i], local})
+		}
 	}
 	return true, q.seeds.Seed(ctx, t.request.Group, seeds, local)
 }
@@ -94,8 +99,51 @@ func (q *Quotas) remember(group string, keys []models.QuotaKey, seeds []ratelimi
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := range keys {
-		q.pending[pendingKey{keys[i], local}] = &pendingSeed{group: group, rule: seeds[i].Rule, since: now}
+		q.put(pendingKey{keys[i], local}, &pendingSeed{group: group, rule: seeds[i].Rule, since: now})
 	}
+}
+
+// put sets or, with nil, takes away what is pending of a counter. It needs the
+// lock.
+func (q *Quotas) put(key pendingKey, p *pendingSeed) {
+	if old := q.pending[key]; old != nil && old.lost {
+		q.lost.Add(-1)
+	}
+	if p == nil {
+		delete(q.pending, key)
+		return
+	}
+	q.pending[key] = p
+}
+
+func (q *Quotas) markLost(key pendingKey) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if p := q.pending[key]; p != nil && !p.lost {
+		p.lost = true
+		q.lost.Add(1)
+	}
+}
+
+// uncertain tells whether a take was decided by a counter that was lost, and may
+// still miss what the database did not know yet when it was rebuilt.
+func (q *Quotas) uncertain(t *take, local bool) bool {
+	if q == nil || q.lost.Load() == 0 {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range t.decision.Results {
+		r := &t.decision.Results[i]
+		if i >= len(t.rules) || !t.rules[i].Quota() {
+			continue
+		}
+		p := q.pending[pendingKey{quotaKey(r.Rule, t.rules[i].Period, r.Start), local}]
+		if p != nil && p.lost {
+			return true
+		}
+	}
+	return false
 }
 
 // raiseEvery is how often counters are raised that may miss something.
@@ -160,6 +208,6 @@ func (q *Quotas) forget(key pendingKey, p *pendingSeed) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.pending[key] == p {
-		delete(q.pending, key)
+		q.put(key, nil)
 	}
 }

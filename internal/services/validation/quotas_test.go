@@ -100,11 +100,18 @@ func TestAQuotaOutlastsTheLimitStore(t *testing.T) {
 		require.True(t, m.ask(t, validation.Check{APIKey: key, Cost: 10}).Allowed)
 	}
 	require.Equal(t, 1, m.ledger.asked, "once for a counter and period")
+	require.False(t, m.ask(t, validation.Check{APIKey: key}).Degraded, "a counter that is new was not lost")
 	m.ingest()
 	m.lose()
 	require.EqualValues(t, 40, m.left(t, key))
-	require.True(t, m.ask(t, validation.Check{APIKey: key, Cost: 40}).Allowed)
+	a := m.ask(t, validation.Check{APIKey: key, Cost: 40})
+	require.True(t, a.Allowed)
+	require.True(t, a.Degraded, "something may be on its way that is not counted yet")
 	require.Equal(t, validation.QuotaExceeded, m.ask(t, validation.Check{APIKey: key, Cost: 1}).Code)
+	m.clock.advance(time.Second)
+	m.ingest()
+	require.NoError(t, m.quotas.Raise(t.Context()))
+	require.False(t, m.ask(t, validation.Check{APIKey: key, Cost: 1}).Degraded, "all of it has come")
 }
 
 func TestWhatWasNotIngestedIsRaisedLater(t *testing.T) {

@@ -274,7 +274,10 @@ func (t *take) takeFrom(ctx context.Context, limits Limits, quotas *Quotas) (deg
 	for try := 0; ; try++ {
 		local, err := limits.Take(ctx, &t.request, &t.decision)
 		degraded = degraded || local
-		if err == nil || !errors.Is(err, ratelimit.ErrUnseeded) {
+		if err == nil {
+			return degraded || quotas.uncertain(t, local), nil
+		}
+		if !errors.Is(err, ratelimit.ErrUnseeded) {
 			return degraded, err
 		}
 		known := false
