@@ -126,5 +126,9 @@ func (db *DB) do(ctx context.Context, noun string, fn func(g *gorm.DB) error) er
 	if tx != nil {
 		tx.note(err)
 	}
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		// PostgreSQL says no more than that the statement was canceled.
+		err = fmt.Errorf("%w: %w", bounded.Err(), err)
+	}
 	return translate(ctx, err, noun)
 }

@@ -64,8 +64,13 @@ func (s *Service) Grouped(ctx context.Context, q GroupQuery) (Groups, error) {
 		return Groups{}, err
 	}
 	out.KeptFrom = s.keptFrom(out.From)
+	end := out.To
+	if !end.Before(s.deps.Now()) {
+		// Nothing was used after now, so the month under way is as good as a whole one.
+		end = models.After(models.PeriodMonth, models.StartOf(models.PeriodMonth, end))
+	}
 	list, err := s.deps.Usage.Grouped(ctx, models.UsageQuery{
-		From: out.From, To: out.To, KeyID: who.key, OwnerID: who.owner, Meter: q.Meter, Endpoint: q.Endpoint,
+		From: out.From, To: end, KeyID: who.key, OwnerID: who.owner, Meter: q.Meter, Endpoint: q.Endpoint,
 	}, q.By, q.Limit)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return Groups{}, apierror.New(apierror.CodeTimeout,
