@@ -16,8 +16,9 @@ import (
 
 func TestTheJournalWaitsWhileTheDatabaseIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, now: noon, journal: newShelf()}
+		shelf := newShelf()
 		var away atomic.Bool
+		var said atomic.Int64
 		away.Store(true)
 		store := &fake{add: func(*models.UsageBatch) error {
 			if away.Load() {
@@ -25,24 +26,24 @@ func TestTheJournalWaitsWhileTheDatabaseIsAway(t *testing.T) {
 			}
 			return nil
 		}}
-		k, stream := newKey(), w.journal.stream(true)
-		w.journal.put(stream, k.check("a", noon))
-		ingester := usage.NewIngester(w.journal, store, store, usage.NewActivity(store), usage.IngesterOptions{
-			Node: "test", Now: time.Now, Report: func(message string, _ error) { w.reported = append(w.reported, message) },
+		k, stream := newKey(), shelf.stream(true)
+		shelf.put(stream, k.check("a", noon))
+		ingester := usage.NewIngester(shelf, store, store, usage.NewActivity(store), usage.IngesterOptions{
+			Node: "test", Now: time.Now, Report: func(string, error) { said.Add(1) },
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- ingester.Run(ctx) }()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		require.Len(t, w.reported, 1, "said once")
-		require.Less(t, store.tried, 30, "and not tried all the time")
-		require.Zero(t, w.journal.done[stream])
+		require.EqualValues(t, 1, said.Load(), "said once")
+		require.Less(t, store.tried.Load(), int64(30), "and not tried all the time")
+		require.Zero(t, shelf.doneUpTo(stream))
 		away.Store(false)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		require.Len(t, w.reported, 2)
-		require.EqualValues(t, 1, w.journal.done[stream])
+		require.EqualValues(t, 2, said.Load())
+		require.EqualValues(t, 1, shelf.doneUpTo(stream))
 		cancel()
 		require.NoError(t, <-done)
 	})
@@ -51,7 +52,7 @@ func TestTheJournalWaitsWhileTheDatabaseIsAway(t *testing.T) {
 // fake is a database in memory that remembers no more than cursors.
 type fake struct {
 	add    func(b *models.UsageBatch) error
-	tried  int
+	tried  atomic.Int64
 	cursor models.IngestCursor
 }
 
@@ -83,7 +84,7 @@ func (f *fake) ClaimEndpoints(context.Context, map[models.KeyID][]string, int) (
 }
 
 func (f *fake) Add(_ context.Context, b *models.UsageBatch) error {
-	f.tried++
+	f.tried.Add(1)
 	return f.add(b)
 }
 

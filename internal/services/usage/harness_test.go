@@ -84,6 +84,12 @@ func (s *shelf) Done(stream models.StreamID, seq int64) {
 	})
 }
 
+func (s *shelf) doneUpTo(stream models.StreamID) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.done[stream]
+}
+
 // world is an ingester over a real database, and a clock that stands still
 // until a test moves it.
 type world struct {
