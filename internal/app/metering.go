@@ -38,10 +38,7 @@ func meter(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) (meter
 	}
 	db := e.db
 	log = log.Named("journal")
-	j, err := journal.Open(journalOptions(cfg, log))
-	if errors.Is(err, journal.ErrLocked) {
-		err = fmt.Errorf("%w: give each process a journal.dir of its own", err)
-	}
+	j, err := openJournal(cfg, log)
 	if err != nil {
 		return metering{}, err
 	}
@@ -69,6 +66,26 @@ func meter(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) (meter
 	}
 	m.settler = validation.NewSettler(m.receipts, e.limits, m.recorder)
 	return m, nil
+}
+
+// maxJournals is how many processes may share the name of a folder.
+const maxJournals = 64
+
+// openJournal opens the journal in the folder that the configuration names or,
+// where other processes have it, in the next free one beside it.
+func openJournal(cfg *config.Config, log *zap.Logger) (*journal.Journal, error) {
+	options := journalOptions(cfg, log)
+	base := options.Dir
+	for n := 2; ; n++ {
+		j, err := journal.Open(options)
+		if err == nil && n > 2 {
+			log.Info("another process has the journal's folder: this one is beside it", zap.String("folder", options.Dir))
+		}
+		if !errors.Is(err, journal.ErrLocked) || n > maxJournals {
+			return j, err
+		}
+		options.Dir = fmt.Sprintf("%s-%d", base, n)
+	}
 }
 
 // rebuildQuotas makes quotas outlast the limit store.

@@ -2,11 +2,14 @@ package app
 
 import (
 	"net/netip"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
+	"github.com/viva/rate-limiter/internal/config"
 	"github.com/viva/rate-limiter/internal/journal"
 	"github.com/viva/rate-limiter/internal/models"
 )
@@ -39,4 +42,23 @@ func BenchmarkRecord(b *testing.B) {
 			}
 		}
 	})
+}
+
+func TestProcessesOfOneMachineHaveJournalsBesideEachOther(t *testing.T) {
+	cfg := &config.Config{Data: config.Data{Dir: t.TempDir()}}
+	cfg.Journal.SegmentBytes = 1 << 20
+	var open []*journal.Journal
+	for _, name := range []string{"journal", "journal-2", "journal-3"} {
+		j, err := openJournal(cfg, zap.NewNop())
+		require.NoError(t, err)
+		require.DirExists(t, filepath.Join(cfg.Data.Dir, name))
+		open = append(open, j)
+	}
+	require.NoError(t, open[1].Close())
+	again, err := openJournal(cfg, zap.NewNop())
+	require.NoError(t, err, "the second is free, and is taken before a fourth")
+	require.NoDirExists(t, filepath.Join(cfg.Data.Dir, "journal-4"))
+	for _, j := range []*journal.Journal{open[0], open[2], again} {
+		require.NoError(t, j.Close())
+	}
 }

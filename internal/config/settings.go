@@ -133,7 +133,7 @@ type Plans struct {
 type Journal struct {
 	// Whether checks are metered at all. Without it nothing is counted, listed or billed.
 	Enabled bool `key:"enabled" default:"true"`
-	// The folder; empty means `journal` in `data.dir`. No two processes share one, and it has to outlive them.
+	// The folder; empty means `journal` in `data.dir`. Where another process has it, the first free one of `…-2`, `…-3` and so on is taken. It has to outlive the process.
 	Dir string `key:"dir" default:"" format:"path"`
 	// `always` keeps every answered check through a loss of power; `interval` may lose the last `journal.fsync_interval`. Neither loses any when the process dies.
 	Fsync string `key:"fsync" default:"interval" oneof:"interval always"`
