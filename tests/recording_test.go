@@ -46,6 +46,8 @@ var varying = []struct {
 	{"token", true, regexp.MustCompile(`\b(vivat_[0-9A-Za-z]{38})\b`)},
 	{"tail", false, regexp.MustCompile(`(?:_(?:live|test)|vivat)_…([0-9A-Za-z]{4})\b`)},
 	{"id", true, regexp.MustCompile(`\b([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\b`)},
+	// It comes into the database a moment after the answer.
+	{"usage", false, regexp.MustCompile(`"(?:last_used_at|total_requests|total_units)":(null|"[^"]*"|\d+)`)},
 	{"time", false, regexp.MustCompile(`\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)`)},
 	{"ms", false, regexp.MustCompile(`"(?:reset_after_ms|retry_after_ms)":(\d+)`)},
 	{"seconds", false, regexp.MustCompile(`(?m)(?:;t=|"?Retry-After"?: ?"?|"?X-Ratelimit-Reset"?: ?"?|"?X-RateLimit-Reset"?: ?"?)(\d+)`)},
