@@ -58,11 +58,15 @@ func (d *Database) Tokens(ctx context.Context) (*access.Service, error) {
 	if err := migrated(ctx, d.db); err != nil {
 		return nil, err
 	}
-	changes := &changes{
+	return access.New(repositories.NewTokens(d.db), nil, d.changes(), clock), nil
+}
+
+// changes makes changes durable; running processes hear of them from the table.
+func (d *Database) changes() *changes {
+	return &changes{
 		db: d.db, audit: audit.New(repositories.NewAudit(d.db), clock),
 		invalidations: repositories.NewInvalidations(d.db), log: d.log,
 	}
-	return access.New(repositories.NewTokens(d.db), nil, changes, clock), nil
 }
 
 // migrated tells whether the database answers and its schema is this program's.

@@ -9,11 +9,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/viva/rate-limiter/internal/config"
 	"github.com/viva/rate-limiter/internal/journal"
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/internal/repositories"
 	"github.com/viva/rate-limiter/internal/repositories/repotest"
-	"github.com/viva/rate-limiter/internal/services/usage"
+	"github.com/viva/rate-limiter/internal/services/privacy"
 	"github.com/viva/rate-limiter/internal/testenv"
 )
 
@@ -59,9 +60,8 @@ func benchmarkIngest(b *testing.B, db *repositories.DB) {
 		}
 		require.NoError(b, r.Record(keys[n%len(keys)], &record))
 	}
-	ingest := repositories.NewIngest(db)
-	ingester := usage.NewIngester(journalSource{j}, repositories.NewStreams(db), ingest, usage.NewActivity(repositories.NewActivity(db)),
-		usage.IngesterOptions{Node: "bench", RawRowsPerSecond: 5000, EndpointsPerKey: 200, Now: time.Now, Report: func(string, error) {}})
+	cfg := &config.Config{Usage: config.Usage{RawRowsPerSecond: 500, EndpointsPerKey: 200}}
+	ingester := newIngester(cfg, db, journalSource{j}, privacy.NewForgotten(repositories.NewPrivacy(db)), func(string, error) {})
 	b.ResetTimer()
 	require.NoError(b, ingester.Drain(b.Context()))
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")

@@ -8,13 +8,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/viva/rate-limiter/internal/config"
 	"github.com/viva/rate-limiter/internal/journal"
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/internal/repositories"
-	"github.com/viva/rate-limiter/internal/services/audit"
 	"github.com/viva/rate-limiter/internal/services/privacy"
 	"github.com/viva/rate-limiter/internal/services/usage"
 	"github.com/viva/rate-limiter/pkg/apierror"
@@ -86,10 +83,7 @@ func (d *Database) DeclareLost(ctx context.Context, stream models.StreamID) (los
 		return lost, err
 	}
 	streams := repositories.NewStreams(d.db)
-	changes := &changes{
-		db: d.db, audit: audit.New(repositories.NewAudit(d.db), clock),
-		invalidations: repositories.NewInvalidations(d.db), log: d.log,
-	}
+	changes := d.changes()
 	err = changes.InTx(ctx, func(ctx context.Context) error {
 		before, err := streams.Cursor(ctx, stream)
 		if err != nil {
@@ -151,11 +145,6 @@ func (d *Database) Replay(ctx context.Context, cfg *config.Config, dir string, p
 	if err := forgotten.Refresh(ctx); err != nil {
 		return nil, err
 	}
-	if cfg.Database.URL != "" { // so that each day has its partition; the default takes the rest
-		if err := repositories.NewUsageUpkeep(d.db).MakePartitions(ctx, clock(), partitionsAhead); err != nil {
-			d.log.Warn("partitions", zap.Error(err))
-		}
-	}
 	streams := reader.Streams()
 	before := make([]models.IngestCursor, len(streams))
 	for i, s := range streams {
@@ -171,12 +160,7 @@ func (d *Database) Replay(ctx context.Context, cfg *config.Config, dir string, p
 	for _, s := range streams {
 		source.last[s.ID] = s.Last
 	}
-	ingester := usage.NewIngester(source, repositories.NewStreams(d.db), repositories.NewIngest(d.db),
-		usage.NewActivity(repositories.NewActivity(d.db)), usage.IngesterOptions{
-			Node: nodeName(), RawRowsPerSecond: cfg.Usage.RawRowsPerSecond, EndpointsPerKey: cfg.Usage.EndpointsPerKey,
-			Now: clock, Report: report, Forget: forgotten.Blank,
-		})
-	drained := ingester.Drain(ctx)
+	drained := newIngester(cfg, d.db, source, forgotten, report).Drain(ctx)
 	for i, s := range streams {
 		cursor, err := d.Cursor(ctx, s.ID)
 		if err != nil {

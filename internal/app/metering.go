@@ -15,6 +15,7 @@ import (
 	"github.com/viva/rate-limiter/internal/journal"
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/internal/repositories"
+	"github.com/viva/rate-limiter/internal/services/privacy"
 	"github.com/viva/rate-limiter/internal/services/usage"
 	"github.com/viva/rate-limiter/internal/services/validation"
 	"github.com/viva/rate-limiter/pkg/apierror"
@@ -36,27 +37,19 @@ func meter(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) (meter
 	if !cfg.Journal.Enabled {
 		return metering{}, nil
 	}
-	db := e.db
 	log = log.Named("journal")
 	j, err := openJournal(cfg, log)
 	if err != nil {
 		return metering{}, err
 	}
 	l.opened("journal", j.Close)
-	forgotten := rememberErasures(db, l)
-	ingest := repositories.NewIngest(db)
-	ingester := usage.NewIngester(journalSource{j}, repositories.NewStreams(db), ingest,
-		usage.NewActivity(repositories.NewActivity(db)), usage.IngesterOptions{
-			Node: nodeName(), RawRowsPerSecond: cfg.Usage.RawRowsPerSecond, EndpointsPerKey: cfg.Usage.EndpointsPerKey, Now: clock,
-			Forget: forgotten.Blank,
-			Report: func(message string, err error) {
-				if err == nil {
-					log.Info(message)
-					return
-				}
-				log.Error(message, zap.Error(err))
-			},
-		})
+	ingester := newIngester(cfg, e.db, journalSource{j}, rememberErasures(e.db, l), func(message string, err error) {
+		if err == nil {
+			log.Info(message)
+			return
+		}
+		log.Error(message, zap.Error(err))
+	})
 	runIngester(l, ingester, log)
 	m := metering{recorder: recorder{journal: j}, quotas: rebuildQuotas(e, l, log)}
 	if e.redis == nil {
@@ -66,6 +59,17 @@ func meter(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) (meter
 	}
 	m.settler = validation.NewSettler(m.receipts, e.limits, m.recorder)
 	return m, nil
+}
+
+// newIngester makes what brings a journal into the database.
+func newIngester(cfg *config.Config, db *repositories.DB, source usage.Journal, forgotten *privacy.Forgotten,
+	report func(message string, err error),
+) *usage.Ingester {
+	return usage.NewIngester(source, repositories.NewStreams(db), repositories.NewIngest(db),
+		usage.NewActivity(repositories.NewActivity(db)), usage.IngesterOptions{
+			Node: nodeName(), RawRowsPerSecond: cfg.Usage.RawRowsPerSecond, EndpointsPerKey: cfg.Usage.EndpointsPerKey,
+			Now: clock, Report: report, Forget: forgotten.Blank,
+		})
 }
 
 // maxJournals is how many processes may share the name of a folder.

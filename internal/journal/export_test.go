@@ -3,9 +3,32 @@ package journal
 import (
 	"bytes"
 	"math"
+	"testing"
+	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/viva/rate-limiter/internal/models"
 )
+
+// Oldest gives the lowest number of a stream that can be read; 0 where there is
+// none.
+func (j *Journal) Oldest(id models.StreamID) int64 {
+	st := j.shelf.find(id)
+	if st == nil {
+		return 0
+	}
+	j.shelf.mu.RLock()
+	defer j.shelf.mu.RUnlock()
+	return st.first()
+}
+
+// Await waits until there is a record above after.
+func (j *Journal) Await(t *testing.T, after int64) {
+	t.Helper()
+	require.Eventually(t, func() bool { return j.own.last.Load() > after }, 10*time.Second, 50*time.Microsecond)
+}
 
 // File is what a segment is written through.
 type File = file

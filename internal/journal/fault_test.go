@@ -249,7 +249,7 @@ func TestDiskComesAndGoes(t *testing.T) {
 			}
 		})
 		for range 20 {
-			require.True(t, j.Wait(t.Context(), after))
+			j.Await(t, after)
 			entries, err := j.Read(j.Stream(), after, 50)
 			require.NoError(t, err)
 			for _, e := range entries {

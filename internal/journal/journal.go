@@ -49,7 +49,6 @@ type Journal struct {
 	next    atomic.Pointer[spare]
 	names   atomic.Int64 // how many files were made ahead
 	prepare chan struct{}
-	waiters waiters
 
 	stop  context.CancelFunc
 	tasks sync.WaitGroup
@@ -80,7 +79,6 @@ func Open(o Options) (*Journal, error) {
 		prepare: make(chan struct{}, 1),
 	}
 	j.pen.L = &j.mu
-	j.waiters.closed = make(chan struct{})
 	j.filling = j.newGroup()
 	if err := j.shelf.load(o.Dir, true, o.Log); err != nil {
 		stop()
@@ -106,10 +104,6 @@ func (j *Journal) Streams() []Stream { return j.shelf.list() }
 func (j *Journal) Read(stream models.StreamID, after int64, most int) ([]Entry, error) {
 	return j.shelf.read(stream, after, most)
 }
-
-// Oldest returns the lowest number of a stream that can still be read; 0 where
-// there is none.
-func (j *Journal) Oldest(stream models.StreamID) int64 { return j.shelf.oldest(stream) }
 
 // Done says that the database has a stream up to seq. Segments that are done
 // are deleted after a time (Options). A lower number than before takes that
@@ -173,7 +167,6 @@ func (j *Journal) Close() error {
 		err = errors.Join(err, fmt.Errorf("%d bytes of records that the disk did not take are lost", held))
 	}
 	err = errors.Join(err, j.dropSpare())
-	close(j.waiters.closed)
 	j.shelf.close()
 	if err = errors.Join(err, j.lock.Close()); err != nil {
 		return fmt.Errorf("close journal: %w", err)

@@ -2,7 +2,6 @@ package journal_test
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,7 +72,7 @@ func TestManyAppend(t *testing.T) {
 			}
 			next := make([]uint64, workers)
 			for after := int64(0); after < int64(workers*each); {
-				require.True(t, j.Wait(t.Context(), after))
+				j.Await(t, after)
 				entries, err := j.Read(j.Stream(), after, 100)
 				require.NoError(t, err)
 				require.NotEmpty(t, entries)
@@ -158,26 +157,6 @@ func TestReadAgain(t *testing.T) {
 	entries, err = j.Read(j.Stream(), 100, 10)
 	require.NoError(t, err)
 	require.Empty(t, entries)
-}
-
-func TestWait(t *testing.T) {
-	j := open(t, journal.Options{Dir: t.TempDir()})
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.False(t, j.Wait(ctx, 0))
-	for seq := range int64(200) {
-		var woken sync.WaitGroup
-		for range 2 {
-			woken.Go(func() { assert.True(t, j.Wait(t.Context(), seq)) })
-		}
-		require.NoError(t, j.Append([]byte{1}))
-		woken.Wait()
-	}
-	require.True(t, j.Wait(ctx, 3), "what is there needs no waiting")
-	var woken sync.WaitGroup
-	woken.Go(func() { assert.False(t, j.Wait(context.Background(), 200)) })
-	closed(t, j)
-	woken.Wait()
 }
 
 // What an append answers nil to is there; the others say that they came late.

@@ -154,16 +154,6 @@ func (st *stream) first() int64 {
 	return 0
 }
 
-func (s *shelf) oldest(id models.StreamID) int64 {
-	st := s.find(id)
-	if st == nil {
-		return 0
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return st.first()
-}
-
 func (s *shelf) close() {
 	s.mu.RLock()
 	all := slices.Clone(s.streams)

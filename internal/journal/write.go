@@ -94,7 +94,6 @@ func (j *Journal) extend(seg *segment, size int, last int64) {
 func (j *Journal) advance(last int64) {
 	j.seq = last
 	j.own.last.Store(last)
-	j.waiters.notify()
 }
 
 // room returns a segment that has room for so many bytes.

@@ -13,15 +13,6 @@ const (
 	GranularityMonth Granularity = "month"
 )
 
-// Valid tells whether there is such a granularity.
-func (g Granularity) Valid() bool {
-	switch g {
-	case GranularityHour, GranularityDay, GranularityWeek, GranularityMonth:
-		return true
-	}
-	return false
-}
-
 // Next gives the end of the period that t is in, by the clock and the calendar
 // of a zone. Days begin with the first instant that bears their date, and what
 // is longer with the first of its days that there is.

@@ -102,10 +102,8 @@ func exportPages[T any](ctx context.Context, r Privacy, rows rowsOf, key string,
 		if err != nil {
 			return err
 		}
-		for _, row := range cells {
-			if err := each(rows.table, row); err != nil {
-				return err
-			}
+		if err := emit(rows.table, cells, each); err != nil {
+			return err
 		}
 		if len(page) < privacyRows {
 			return nil
@@ -115,6 +113,15 @@ func exportPages[T any](ctx context.Context, r Privacy, rows rowsOf, key string,
 			last = append(last, cells[len(cells)-1][column])
 		}
 	}
+}
+
+func emit(table string, cells []map[string]any, each ExportRow) error {
+	for _, row := range cells {
+		if err := each(table, row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // exportSpans goes through a table along its times.
@@ -133,12 +140,7 @@ func exportSpans[T any](ctx context.Context, r Privacy, rows rowsOf, each Export
 		if err != nil {
 			return err
 		}
-		for _, row := range cells {
-			if err := each(rows.table, row); err != nil {
-				return err
-			}
-		}
-		return nil
+		return emit(rows.table, cells, each)
 	})
 }
 

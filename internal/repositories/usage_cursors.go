@@ -144,13 +144,3 @@ func (r Streams) CompleteUntil(ctx context.Context) (t time.Time, ok bool, err e
 	}
 	return cursor.Watermark, true, nil
 }
-
-// LockCursor is described at [Streams.LockCursor].
-func (r Ingest) LockCursor(ctx context.Context, stream models.StreamID, node string) (models.IngestCursor, error) {
-	return Streams(r).LockCursor(ctx, stream, node)
-}
-
-// SaveCursor is described at [Streams.SaveCursor].
-func (r Ingest) SaveCursor(ctx context.Context, c *models.IngestCursor) error {
-	return Streams(r).SaveCursor(ctx, c)
-}

@@ -34,16 +34,6 @@ var endpointSlotsBulk = bulk[endpointSlot]{
 	},
 }
 
-// Endpoints gives the endpoints of each key that are counted apart, in the
-// order they came.
-func (r Ingest) Endpoints(ctx context.Context, keys []models.KeyID) (map[models.KeyID][]string, error) {
-	slots, err := r.slots(ctx, keys)
-	if err != nil {
-		return nil, err
-	}
-	return endpointsOf(slots), nil
-}
-
 func endpointsOf(slots map[models.KeyID][]endpointSlot) map[models.KeyID][]string {
 	endpoints := make(map[models.KeyID][]string, len(slots))
 	for key, list := range slots {

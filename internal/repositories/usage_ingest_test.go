@@ -305,7 +305,11 @@ func TestNoKeyHasMoreEndpointsThanTheMost(t *testing.T) {
 			})
 		}
 		require.NoError(t, group.Wait())
-		endpoints, err := repositories.NewIngest(handles[1]).Endpoints(t.Context(), append(keys, models.NewID[models.KeyID]()))
+		none := map[models.KeyID][]string{models.NewID[models.KeyID](): nil}
+		for _, key := range keys {
+			none[key] = nil
+		}
+		endpoints, err := repositories.NewIngest(handles[1]).ClaimEndpoints(t.Context(), none, most)
 		require.NoError(t, err)
 		require.Len(t, endpoints, len(keys))
 		for _, key := range keys {

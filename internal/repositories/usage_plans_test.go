@@ -71,7 +71,7 @@ func TestQueriesOfUsageReadNoWholeTable(t *testing.T) {
 				check("latencies of "+name+" for a "+span, err)
 			}
 		}
-		_, err := usage.TotalsOf(t.Context(), u.keys[3])
+		_, err := repositories.NewActivity(s.db).KeyUsage(t.Context(), u.keys[3:4])
 		check("totals", err)
 		_, err = usage.Segments(t.Context(), []models.SegmentID{u.batch.Segments[3].ID, u.batch.Segments[5].ID})
 		check("segments", err)

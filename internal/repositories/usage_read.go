@@ -139,20 +139,6 @@ func (r Usage) Latencies(ctx context.Context, q models.UsageQuery) (map[int]int6
 	return counts, nil
 }
 
-// TotalsOf adds up what a key has ever used of the meter of requests.
-func (r Usage) TotalsOf(ctx context.Context, key models.KeyID) (total models.UsageCounts, err error) {
-	err = r.db.do(ctx, usageNoun, func(g *gorm.DB) error {
-		var rows []models.UsageCounts
-		err := g.Raw("SELECT "+summed()+" FROM usage_totals WHERE api_key_id = ? AND level = ? AND meter = ? GROUP BY api_key_id",
-			key, models.PeriodMonth, models.MeterRequests).Scan(&rows).Error
-		if len(rows) > 0 {
-			total = rows[0]
-		}
-		return err
-	})
-	return total, err
-}
-
 // Segments gives the segments with these ids.
 func (r Usage) Segments(ctx context.Context, ids []models.SegmentID) (map[models.SegmentID]models.Segment, error) {
 	return findMany(ctx, r.db, "segment", ids, func(s *models.Segment) models.SegmentID { return s.ID })

@@ -17,20 +17,21 @@ import (
 func TestCursorMovesWithItsTransaction(t *testing.T) {
 	twoHandles(t, func(t *testing.T, handles [2]*repositories.DB) {
 		stream := models.NewID[models.StreamID]()
-		_, err := repositories.NewIngest(handles[0]).LockCursor(t.Context(), stream, "n1")
+		_, err := repositories.NewStreams(handles[0]).LockCursor(t.Context(), stream, "n1")
 		require.Error(t, err, "outside a transaction it would hold nothing")
 		var group errgroup.Group
 		for w := range 12 {
-			ingest := repositories.NewIngest(handles[w%2])
+			db := handles[w%2]
+			streams := repositories.NewStreams(db)
 			group.Go(func() error {
-				return ingest.InTx(t.Context(), func(ctx context.Context) error {
-					cursor, err := ingest.LockCursor(ctx, stream, "n1")
+				return db.InTx(t.Context(), func(ctx context.Context) error {
+					cursor, err := streams.LockCursor(ctx, stream, "n1")
 					if err != nil {
 						return err
 					}
 					cursor.LastSeq++
 					cursor.Gaps += 2
-					return ingest.SaveCursor(ctx, &cursor)
+					return streams.SaveCursor(ctx, &cursor)
 				})
 			})
 		}

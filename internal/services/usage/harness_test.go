@@ -5,8 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"path/filepath"
-	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,6 +29,7 @@ type shelf struct {
 	streams []usage.Stream
 	entries map[models.StreamID][]usage.Entry
 	done    map[models.StreamID]int64
+	broken  models.StreamID // cannot be read
 }
 
 func newShelf() *shelf {
@@ -56,9 +57,11 @@ func (s *shelf) put(id models.StreamID, records ...models.Record) {
 func (s *shelf) Streams() []usage.Stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := slices.Clone(s.streams)
-	for i := range list {
-		list[i].Last = int64(len(s.entries[list[i].ID]))
+	var list []usage.Stream
+	for _, one := range s.streams {
+		if one.Last = int64(len(s.entries[one.ID])); one.Own || one.Last > s.done[one.ID] {
+			list = append(list, one)
+		}
 	}
 	return list
 }
@@ -66,6 +69,9 @@ func (s *shelf) Streams() []usage.Stream {
 func (s *shelf) Read(stream models.StreamID, after int64, most int) ([]usage.Entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if stream == s.broken {
+		return nil, syscall.EIO
+	}
 	var list []usage.Entry
 	for _, e := range s.entries[stream] {
 		if e.Seq > after && len(list) < most {
@@ -79,9 +85,6 @@ func (s *shelf) Done(stream models.StreamID, seq int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.done[stream] = seq
-	s.streams = slices.DeleteFunc(s.streams, func(one usage.Stream) bool {
-		return one.ID == stream && !one.Own && seq >= int64(len(s.entries[stream]))
-	})
 }
 
 func (s *shelf) doneUpTo(stream models.StreamID) int64 {

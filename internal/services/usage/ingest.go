@@ -83,7 +83,7 @@ type Ingester struct {
 	activity  *Activity
 	items     []item                    // of the batch under way
 	positions map[models.StreamID]int64 // brought in, as far as this process knows
-	published time.Time                 // watermark of the own stream
+	published time.Time                 // watermark of the own stream, in whole microseconds
 }
 
 // NewIngester makes an ingester. The activity is told which keys were used.
@@ -183,19 +183,19 @@ func (i *Ingester) Drain(ctx context.Context) error {
 }
 
 // once brings in one batch of each stream; more tells that there was a full one.
+// One that fails, such as for a file that cannot be read, does not stop others.
 func (i *Ingester) once(ctx context.Context) (more bool, err error) {
+	var failures []error
 	for _, s := range i.journal.Streams() {
 		n, err := i.stream(ctx, s)
-		if err != nil {
-			return false, err
-		}
+		failures = append(failures, err)
 		more = more || n == batchEntries
 	}
 	// It may be lost with the process, and holds nothing up.
 	if err := i.activity.flush(ctx, i.options.Now()); err != nil && ctx.Err() == nil {
 		i.options.Report("when keys were last used is not written yet", err)
 	}
-	return more, nil
+	return more, errors.Join(failures...)
 }
 
 // stream brings in the next batch of a stream.
@@ -213,17 +213,10 @@ func (i *Ingester) stream(ctx context.Context, s Stream) (n int, err error) {
 		if !s.Own {
 			return 0, i.end(ctx, s.ID)
 		}
-		return 0, i.publish(ctx, s.ID, read)
+		return i.back(ctx, 0, i.publish(ctx, s.ID, read))
 	}
-	err = i.bring(ctx, s.ID, i.decode(entries, read))
-	var back *rewoundError
-	if errors.As(err, &back) {
-		i.options.Report("the database has gone back: usage is brought in again from the journal", back)
-		i.positions[s.ID] = back.to
-		return batchEntries, nil
-	}
-	if err != nil {
-		return 0, err
+	if err := i.bring(ctx, s.ID, i.decode(entries, read)); err != nil {
+		return i.back(ctx, 0, err)
 	}
 	last := entries[len(entries)-1]
 	i.positions[s.ID] = last.Seq
@@ -234,7 +227,16 @@ func (i *Ingester) stream(ctx context.Context, s Stream) (n int, err error) {
 	if s.Own {
 		err = i.publish(ctx, s.ID, last.At)
 	}
-	return len(entries), err
+	return i.back(ctx, len(entries), err)
+}
+
+// back gives what stream returns: where the database has gone back, there is
+// more to bring in.
+func (i *Ingester) back(ctx context.Context, n int, err error) (int, error) {
+	if errors.Is(err, errRewound) {
+		return batchEntries, i.rewind(ctx)
+	}
+	return n, err
 }
 
 // position gives how far a stream is brought in: of one that an earlier process
@@ -243,20 +245,37 @@ func (i *Ingester) position(ctx context.Context, stream models.StreamID) (int64,
 	if position, ok := i.positions[stream]; ok {
 		return position, nil
 	}
-	cursor, err := i.cursors.Cursor(ctx, stream)
-	if err != nil && !errors.Is(err, apierror.CodeNotFound) {
-		return 0, fmt.Errorf("position of stream %s: %w", stream, err)
+	cursor, err := i.cursor(ctx, stream)
+	if err != nil {
+		return 0, err
 	}
 	i.positions[stream] = cursor.LastSeq
 	return cursor.LastSeq, nil
 }
 
+// cursor gives the cursor of a stream: a new one where there is none.
+func (i *Ingester) cursor(ctx context.Context, stream models.StreamID) (models.IngestCursor, error) {
+	cursor, err := i.cursors.Cursor(ctx, stream)
+	if err != nil && !errors.Is(err, apierror.CodeNotFound) {
+		return models.IngestCursor{}, fmt.Errorf("cursor of stream %s: %w", stream, err)
+	}
+	return cursor, nil
+}
+
 // publish tells that the own stream is complete up to what was decided before
 // an instant, less the time in which a decision reaches the journal.
 func (i *Ingester) publish(ctx context.Context, stream models.StreamID, until time.Time) error {
-	until = until.Add(-inFlight)
+	until = until.Add(-inFlight).Truncate(time.Microsecond)
 	if until.Sub(i.published) < watermarkEvery {
 		return nil
+	}
+	// What is told to be complete has to be there, also where nothing comes.
+	cursor, err := i.cursor(ctx, stream)
+	if err != nil {
+		return err
+	}
+	if cursor.LastSeq < i.positions[stream] || cursor.Watermark.Before(i.published) {
+		return errRewound
 	}
 	if err := i.cursors.Watermark(ctx, stream, i.options.Node, until); err != nil {
 		return fmt.Errorf("watermark: %w", err)
@@ -294,7 +313,26 @@ func (i *Ingester) bring(ctx context.Context, stream models.StreamID, items []it
 	return i.transact(ctx, stream, items, setAside(err))
 }
 
-// rewoundError says that the database knows less of a stream than it did.
-type rewoundError struct{ to int64 }
+// errRewound says that the database knows less of a stream than it did.
+var errRewound = errors.New("the database has gone back")
 
-func (e *rewoundError) Error() string { return fmt.Sprintf("brought in up to %d", e.to) }
+// rewind goes back, in every stream that this process has brought in, to where
+// the database is: one that fell back to an earlier state, as a replica that
+// lagged behind, gets from the journal what it lost, of ended streams too.
+func (i *Ingester) rewind(ctx context.Context) error {
+	i.published = time.Time{}
+	for stream, position := range i.positions {
+		cursor, err := i.cursor(ctx, stream)
+		if err != nil {
+			return err
+		}
+		if cursor.LastSeq >= position {
+			continue
+		}
+		i.options.Report("usage is brought in again from the journal",
+			fmt.Errorf("%w: to %d of stream %s, from %d", errRewound, cursor.LastSeq, stream, position))
+		i.positions[stream] = cursor.LastSeq
+		i.journal.Done(stream, cursor.LastSeq)
+	}
+	return nil
+}

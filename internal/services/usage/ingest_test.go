@@ -109,6 +109,45 @@ func TestADatabaseThatWentBackIsBroughtForwardAgain(t *testing.T) {
 	})
 }
 
+func TestADatabaseThatWentBackWhileNothingCame(t *testing.T) {
+	eachEngine(t, func(t *testing.T, w *world) {
+		k, old, own := newKey(), w.journal.stream(false), w.journal.stream(true)
+		w.journal.put(old, k.check("a", noon), k.check("b", noon))
+		w.journal.put(own, k.check("c", noon))
+		ingester := w.ingester(nil, nil)
+		drain := func() {
+			w.now = w.now.Add(2 * time.Second)
+			require.NoError(t, ingester.Drain(t.Context()))
+		}
+		drain() // the first record of the own stream tells how far it is
+		drain()
+		require.Equal(t, []string{"a", "b", "c"}, w.ids())
+		// It fell back to before there was anything.
+		for _, table := range []string{"usage_logs", "usage_rollups", "usage_totals", "usage_sums", "ingest_cursors"} {
+			_, err := w.sql.ExecContext(t.Context(), "DELETE FROM "+table)
+			require.NoError(t, err)
+		}
+		drain()
+		drain()
+		require.Equal(t, []string{"a", "b", "c"}, w.ids(), "of the stream that was ended, too")
+		w.addsUp()
+		require.Len(t, w.reported, 2)
+		drain()
+		require.Len(t, w.reported, 2, "and is forward again")
+	})
+}
+
+func TestAStreamThatCannotBeReadStopsNoOther(t *testing.T) {
+	eachEngine(t, func(t *testing.T, w *world) {
+		k, broken, own := newKey(), w.journal.stream(false), w.journal.stream(true)
+		w.journal.put(broken, k.check("a", noon))
+		w.journal.put(own, k.check("b", noon))
+		w.journal.broken = broken
+		require.ErrorContains(t, w.ingester(nil, nil).Drain(t.Context()), "input/output error")
+		require.Equal(t, []string{"b"}, w.ids())
+	})
+}
+
 func TestWhatEarlierProcessesLeftIsBroughtInFirst(t *testing.T) {
 	eachEngine(t, func(t *testing.T, w *world) {
 		k, own := newKey(), w.journal.stream(true)

@@ -81,7 +81,7 @@ func (i *Ingester) transact(ctx context.Context, stream models.StreamID, items [
 			return err
 		}
 		if items[0].Seq > cursor.LastSeq+1 && i.positions[stream] > cursor.LastSeq {
-			return &rewoundError{to: cursor.LastSeq}
+			return errRewound
 		}
 		batch := new(models.UsageBatch)
 		records := i.advance(&cursor, items, batch, t)

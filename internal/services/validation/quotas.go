@@ -29,7 +29,7 @@ type Seeds interface {
 
 // Quotas rebuilds the counters of quotas that the limit store does not hold:
 // those of a period that has begun, and those that it lost. It seeds them from
-// the totals in the database, and raises them until what was answered before is
+// the totals in the database, and raises them when what was answered before is
 // among these. It is safe for concurrent use.
 type Quotas struct {
 	totals Totals
@@ -52,6 +52,7 @@ type pendingSeed struct {
 	group string
 	rule  ratelimit.Rule
 	since time.Time // it was seeded
+	next  time.Time // it is raised again, unless all has come earlier
 	lost  bool      // something was spent in its period before
 }
 
@@ -99,7 +100,7 @@ func (q *Quotas) remember(group string, keys []models.QuotaKey, seeds []ratelimi
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := range keys {
-		q.put(pendingKey{keys[i], local}, &pendingSeed{group: group, rule: seeds[i].Rule, since: now})
+		q.put(pendingKey{keys[i], local}, &pendingSeed{group: group, rule: seeds[i].Rule, since: now, next: now.Add(raiseFirst)})
 	}
 }
 
@@ -165,49 +166,80 @@ func (q *Quotas) Run(ctx context.Context) error {
 	}
 }
 
-// Raise raises the counters that may miss something, and forgets those that do
-// not any more: everything answered before they were seeded is in the totals.
+// Where a stream does not come to its end, such as that of a node whose volume is
+// lost, counters are raised ever more rarely, and no longer than raiseFor.
+const (
+	raiseFirst = 5 * time.Second
+	raiseFor   = 10 * time.Minute
+)
+
+// Raise raises the counters that may miss something: once when everything
+// answered before they were seeded is in the totals, and is done with them then.
 func (q *Quotas) Raise(ctx context.Context) error {
-	q.mu.Lock()
-	list := make(map[pendingKey]*pendingSeed, len(q.pending))
-	for key, p := range q.pending {
-		list[key] = p
-	}
-	q.mu.Unlock()
-	if len(list) == 0 {
+	if q.idle() {
 		return nil
 	}
 	until, ok, err := q.totals.CompleteUntil(ctx) // before the totals are read
 	if err != nil {
 		return fmt.Errorf("raise quotas: %w", err)
 	}
-	keys := make([]models.QuotaKey, 0, len(list))
-	order := make([]pendingKey, 0, len(list))
-	for key := range list {
-		keys, order = append(keys, key.quota), append(order, key)
+	if !ok {
+		until = time.Time{}
+	}
+	order, list := q.due(until)
+	if len(order) == 0 {
+		return nil
+	}
+	keys := make([]models.QuotaKey, len(order))
+	for i, key := range order {
+		keys[i] = key.quota
 	}
 	totals, err := q.totals.Totals(ctx, keys)
 	if err != nil {
 		return fmt.Errorf("raise quotas: %w", err)
 	}
 	for i, key := range order {
-		p := list[key]
+		p := list[i]
 		seed := ratelimit.Seeding{Rule: p.rule, Start: key.quota.Start, Used: min(totals[i], models.MaxFixedLimit)}
 		if err := q.seeds.Seed(ctx, p.group, []ratelimit.Seeding{seed}, key.local); err != nil {
 			return fmt.Errorf("raise quotas: %w", err)
 		}
-		if ok && until.After(p.since) {
-			q.forget(key, p)
-		}
+		q.raised(key, p, until)
 	}
 	return nil
 }
 
-// forget forgets a counter, unless it was seeded again meanwhile.
-func (q *Quotas) forget(key pendingKey, p *pendingSeed) {
+func (q *Quotas) idle() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.pending[key] == p {
+	return len(q.pending) == 0
+}
+
+// due gives the counters to raise: those of which everything has come, and those
+// that have waited long.
+func (q *Quotas) due(until time.Time) (order []pendingKey, list []*pendingSeed) {
+	now := q.now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for key, p := range q.pending {
+		if until.After(p.since) || !now.Before(p.next) {
+			order, list = append(order, key), append(list, p)
+		}
+	}
+	return order, list
+}
+
+// raised forgets a counter that misses nothing any more, or settles when it is
+// raised again; unless it was seeded again meanwhile.
+func (q *Quotas) raised(key pendingKey, p *pendingSeed, until time.Time) {
+	waited := q.now().Sub(p.since)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.pending[key] != p:
+	case until.After(p.since), waited >= raiseFor:
 		q.put(key, nil)
+	default:
+		p.next = p.since.Add(2 * max(waited, raiseFirst))
 	}
 }

@@ -148,9 +148,38 @@ func TestQuotasWithoutADatabase(t *testing.T) {
 	require.NotEmpty(t, m.said)
 	require.Error(t, m.quotas.Raise(t.Context()))
 	m.ledger.err = nil
+	m.clock.advance(time.Second)
+	m.ingest()
 	require.NoError(t, m.quotas.Raise(t.Context()))
-	require.EqualValues(t, 40, m.left(t, key), "as far as the database knows")
+	require.EqualValues(t, 30, m.left(t, key), "the sixty, and the ten of meanwhile")
 	require.False(t, m.ask(t, validation.Check{APIKey: key}).Degraded)
+}
+
+func TestWhereAStreamNeverEndsQuotasAreRaisedEverMoreRarely(t *testing.T) {
+	m := newMetered(t)
+	key := m.key(t, "owner", nil, monthly(100, models.OverageBlock))
+	require.True(t, m.ask(t, validation.Check{APIKey: key, Cost: 10}).Allowed)
+	m.ingest()
+	m.lose()
+	m.ledger.complete = m.clock.Now().Add(-time.Hour) // of a node that is gone
+	require.EqualValues(t, 90, m.left(t, key))
+	raised := 0
+	for range 20 * 60 {
+		m.clock.advance(time.Second)
+		m.ledger.spent[models.QuotaKey{
+			Subject: "owner:owner", Rule: "monthly", Period: models.PeriodMonth, Start: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
+		}]++
+		before := m.left(t, key)
+		require.NoError(t, m.quotas.Raise(t.Context()))
+		if m.left(t, key) < before {
+			raised++
+		}
+	}
+	require.Greater(t, raised, 3)
+	require.Less(t, raised, 12, "and not for ever")
+	asked := m.ledger.asked
+	require.NoError(t, m.quotas.Raise(t.Context()))
+	require.Equal(t, asked, m.ledger.asked)
 }
 
 func TestANewPeriodBeginsAtZero(t *testing.T) {
