@@ -245,7 +245,7 @@ func TestDiskComesAndGoes(t *testing.T) {
 				d.create, d.cut = syscall.EIO, syscall.EIO
 				d.write, d.writes = syscall.EIO, 2
 			default:
-				d.create, d.write, d.cut = nil, nil, nil
+				d.create, d.write, d.sync, d.cut = nil, nil, nil, nil
 			}
 		})
 		for range 20 {
