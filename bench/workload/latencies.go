@@ -67,6 +67,14 @@ func (l *Latencies) Quantile(q float64) time.Duration {
 	return l.max
 }
 
+// Above returns how many durations were in buckets that begin after d.
+func (l *Latencies) Above(d time.Duration) (n uint64) {
+	for _, count := range l.counts[bucket(d)+1:] {
+		n += count
+	}
+	return n
+}
+
 // Summary sums the histogram up.
 func (l *Latencies) Summary() Summary {
 	if l.n == 0 {

@@ -69,6 +69,15 @@ func TestBucketsAreInOrderAndHoldTheirTop(t *testing.T) {
 	new(Latencies).Add(math.MaxInt64)
 }
 
+func TestAboveCountsWhatIsLonger(t *testing.T) {
+	var l Latencies
+	for ms := range 10 {
+		l.Add(time.Duration(ms) * time.Millisecond)
+	}
+	require.Equal(t, uint64(8), l.Above(time.Millisecond))
+	require.Zero(t, l.Above(9*time.Millisecond))
+}
+
 func TestMergedLatenciesAreThoseOfBoth(t *testing.T) {
 	var a, b, both Latencies
 	for i := range 1000 {

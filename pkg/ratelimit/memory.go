@@ -21,6 +21,7 @@ type Memory struct {
 	limit   int64
 	entries atomic.Int64  // in all shards
 	next    atomic.Uint32 // shard to look for room in
+	_       [24]byte      // so that shards begin with a cache line
 	shards  [512]shard
 }
 
@@ -71,6 +72,9 @@ func (m *Memory) Take(ctx context.Context, req *Request, dec *Decision) error {
 	}
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if req.single() && m.takeSingle(req, dec) {
+		return nil
 	}
 	// Steps of a few rules fit on the stack, at the cost of clearing them.
 	switch n := len(req.Rules); {

@@ -30,7 +30,7 @@ func (s *shard) refund(m *Memory, receipt *Receipt, id entryID, steps []step, un
 		}
 	}
 	m.entries.Add(1) // what was spent is settled even when there is no room
-	s.insert(&id).keepUntil(forget)
+	s.table.insert(&id).keepUntil(forget)
 	return nil
 }
 

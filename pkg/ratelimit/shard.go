@@ -10,15 +10,14 @@ import (
 
 // A shard holds the groups that hash to it.
 type shard struct {
-	// What every take needs fills one cache line.
+	// What every take needs fills the first cache line.
 	mu    sync.Mutex
 	nonce uint64 // of the latest decision
-	due   int    // entries added since the last take looked
 	table table
 
 	sweep  sweep
 	blocks blocks
-	_      [64]byte // no cache line shared with the next shard
+	_      [56]byte // so that the next shard begins with a line, too
 }
 
 // A take is a request on its way through its shard.
@@ -48,6 +47,9 @@ type step struct {
 func (s *shard) take(m *Memory, t *take) (now int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for i := range t.steps {
+		s.table.prefetch(&t.steps[i].id)
+	}
 	now = m.now()
 	s.tidy(m, now)
 	s.table.room(len(t.steps) + 1)
@@ -163,7 +165,7 @@ func (s *shard) write(m *Memory, t *take, allowed bool, now int64) {
 func (s *shard) spend(m *Memory, step *step, cost int64) {
 	e := step.entry
 	if e == nil {
-		e = s.insert(&step.id)
+		e = s.table.insert(&step.id)
 		if step.log != nil {
 			e.block, step.log = s.blocks.newLog()
 		}
@@ -178,19 +180,14 @@ func (s *shard) spend(m *Memory, step *step, cost int64) {
 		e.keepUntil(step.rule.ForgetLog(&step.mark))
 		return
 	}
-	step.state.Cur += cost
-	step.save(e)
+	e.spend(&step.rule, &step.state, cost)
 }
 
-// save writes the state of a counter that is not a log.
-func (st *step) save(e *entry) {
-	e.a, e.b, e.c = st.rule.Pack(&st.state)
-	e.keepUntil(st.rule.Forget(&st.state))
-}
-
-func (s *shard) insert(id *entryID) *entry {
-	s.due++
-	return s.table.insert(id)
+// spend spends from the advanced state of a counter that is not a log.
+func (e *entry) spend(rule *counter.Rule, state *counter.State, cost int64) {
+	state.Cur += cost
+	e.a, e.b, e.c = rule.Pack(state)
+	e.keepUntil(rule.Forget(state))
 }
 
 func (st *step) view(now, cost int64) counter.View {
@@ -206,7 +203,7 @@ func (st *step) view(now, cost int64) counter.View {
 func (s *shard) keep(t *take, stale *entry, now int64) {
 	e := stale
 	if e == nil {
-		e = s.insert(&t.id)
+		e = s.table.insert(&t.id)
 		e.block, _ = s.blocks.newKept()
 	}
 	e.a = now

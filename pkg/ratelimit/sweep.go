@@ -24,11 +24,11 @@ const (
 
 // tidy does the work that new entries have left behind.
 func (s *shard) tidy(m *Memory, now int64) {
-	due := s.due
+	due := int(s.table.added)
 	if due == 0 {
 		return
 	}
-	s.due = 0
+	s.table.added = 0
 	if s.table.left > 0 {
 		s.table.move(due * movePlaces)
 	} else if s.table.size >= minSweep {

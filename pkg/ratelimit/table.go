@@ -10,18 +10,19 @@ package ratelimit
 // order, so that it is rebuilt from front to back, in steps, giving up segments
 // of the old one as it takes new ones.
 type table struct {
-	places
-	left uint32 // while it is rebuilt: places of old to move
-	size int    // entries, those in old as well
-	old  places
-	next uint32 // place of old to move next
+	size   int    // entries, those in old as well
+	left   uint32 // while it is rebuilt: places of old to move
+	added  uint32 // entries, since it was tidied
+	places        // what a look-up needs ends here, in the shard's first cache line
+	old    places
+	next   uint32 // place of old to move next
 }
 
 // places are what entries are put in, in segments, so that no allocation takes
 // long.
 type places struct {
-	first []entry   // segment 0: all of them but in a large table
 	n     uint32    // of places
+	first []entry   // segment 0: all of them but in a large table
 	more  [][]entry // the other segments
 }
 
@@ -138,9 +139,17 @@ func (t *table) find(id *entryID) *entry {
 	return e
 }
 
+// prefetch begins to load what find will look at first.
+func (t *table) prefetch(id *entryID) {
+	if t.size > 0 {
+		prefetch(t.at(t.home(id)))
+	}
+}
+
 // insert adds an entry for an id that has none, for which there must be room.
 func (t *table) insert(id *entryID) *entry {
 	t.size++
+	t.added++
 	return t.put(id)
 }
 

@@ -13,6 +13,14 @@ func TestAnEntryTakesFortyEightBytes(t *testing.T) {
 	require.Equal(t, uintptr(48), unsafe.Sizeof(entry{}))
 }
 
+func TestWhatALookUpNeedsIsInOneCacheLine(t *testing.T) {
+	var m Memory
+	var s shard
+	require.Zero(t, unsafe.Offsetof(m.shards)%64)
+	require.Zero(t, unsafe.Sizeof(s)%64)
+	require.LessOrEqual(t, unsafe.Offsetof(s.table)+unsafe.Offsetof(s.table.more), uintptr(64))
+}
+
 // anID returns one of few ids, many of which have the same home.
 func anID(rt *rapid.T) entryID {
 	home := rapid.SampledFrom([]uint64{0, 1, 1 << 31, 1<<32 - 1}).Draw(rt, "home")
