@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/viva/rate-limiter/internal/cache"
+	"github.com/viva/rate-limiter/internal/config"
 	"github.com/viva/rate-limiter/internal/controllers"
 	"github.com/viva/rate-limiter/internal/middleware"
 	"github.com/viva/rate-limiter/internal/repositories"
@@ -26,7 +27,8 @@ func (a *App) serveAPI(ctx context.Context, o Options, e *engines, s *services, 
 		a.cfg.Server.TrustedProxies, time.Now)
 	controllers.New(engine, controllers.Deps{
 		Version: o.Version, Now: time.Now, Guard: guard,
-		Keys: s.keys, Owners: s.owners, Plans: s.plans, Privacy: s.privacy, Access: s.access, Audit: s.audit, Validation: s.validation,
+		Keys: s.keys, Owners: s.owners, Plans: s.plans, Privacy: s.privacy, Access: s.access, Audit: s.audit, Jobs: s.jobs, Validation: s.validation,
+		Notifications: s.notifications, Alerts: s.alerts,
 		Settler: s.settler, Reports: s.reports, Snapshots: s.snapshots, Usage: s.usage,
 		Token:        middleware.TokenFrom,
 		ForwardedFor: middleware.Proxies(a.cfg.Server.TrustedProxies).ForwardedFor,
@@ -50,22 +52,12 @@ func (a *App) serveHealth(ctx context.Context, o Options, probes []controllers.P
 }
 
 // probes ask each dependency whether it can do its part.
-func (e *engines) probes(log *zap.Logger) []controllers.Probe {
+func (e *engines) probes(cfg *config.Config, role config.Role, log *zap.Logger) []controllers.Probe {
 	list := []controllers.Probe{{Name: "database", Check: func(ctx context.Context) error { return migrated(ctx, e.db) }}}
 	if e.redis != nil {
 		list = append(list, controllers.Probe{Name: "redis", Check: e.trusted})
 	}
-	for i := range list {
-		name, check := list[i].Name, list[i].Check
-		list[i].Check = func(ctx context.Context) error {
-			err := check(ctx)
-			if err != nil {
-				log.Warn("not ready", zap.String("dependency", name), zap.Error(err))
-			}
-			return err
-		}
-	}
-	return list
+	return logged(append(list, queueProbe(e, role, cfg.Redis.Namespace)), log)
 }
 
 // trusted tells whether limits can be trusted to Redis. Where it is out of

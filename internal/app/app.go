@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 	// Time zones must not depend on what the machine has installed.
 	_ "time/tzdata"
@@ -52,10 +53,15 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error)
 	if err != nil {
 		return nil, err
 	}
+	telling := newNotifications(cfg, o.Version, engines.db, a.parts, log)
+	alerting := newAlerts(engines.db, log)
 	if o.Role != config.RoleAPI {
-		a.parts.loop("usage upkeep", newUsageUpkeep(cfg, engines.db, log).run)
+		jobs := handlers{upkeep: newUsageUpkeep(cfg, engines.db)}
+		if err := a.work(engines, slices.Concat(jobs.kinds(), notificationKinds(telling), alertKinds(alerting), violationKinds(cfg, engines, log))); err != nil {
+			return nil, err
+		}
 	}
-	probes := engines.probes(log)
+	probes := engines.probes(cfg, o.Role, log)
 	if o.Role == config.RoleWorker {
 		return a, a.serveHealth(ctx, o, probes)
 	}
@@ -63,6 +69,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error)
 	if err != nil {
 		return nil, err
 	}
+	services.notifications, services.alerts = telling, alerting
 	if err := bootstrap(ctx, cfg, o.Role, services.access, log); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ import (
 type engines struct {
 	db    *repositories.DB
 	redis redis.UniversalClient // nil in the embedded engine
+	queue redis.UniversalClient // what jobs stand in
 	// limits decides checks of keys; reset forgets what it counted. stated
 	// decides those of limits/check, in memory of its own.
 	limits limits
@@ -67,13 +68,20 @@ func openEngines(ctx context.Context, cfg *config.Config, role config.Role, l *l
 	if cfg.Redis.URL == "" {
 		e.limits = validation.Embedded{Store: ofKeys, Policy: e.policy}
 		e.stated = validation.Embedded{Store: ofStated, Policy: e.policy}
-		return e, e.beAlone(ctx, role, l)
+		if err := e.beAlone(ctx, role, l); err != nil {
+			return nil, err
+		}
+		e.queue, err = openQueue(ctx, cfg, db, l)
+		return e, err
 	}
 	redis.SetLogger(redisLog{log.Named("redis")})
-	if e.redis, err = openRedis(cfg); err != nil {
+	if e.redis, err = openRedis("redis.url", &cfg.Redis); err != nil {
 		return nil, err
 	}
 	l.opened("redis", e.redis.Close)
+	if e.queue, err = openQueue(ctx, cfg, db, l); err != nil {
+		return nil, err
+	}
 	shared := redisstore.New(e.redis, redisstore.WithNamespace(cfg.Redis.Namespace))
 	guard := validation.NewGuard(shared, ofKeys, validation.GuardOptions{
 		Policy:   e.policy,
@@ -123,16 +131,17 @@ func openDatabase(ctx context.Context, cfg *config.Config, log *zap.Logger) (*re
 	return repositories.OpenPostgres(ctx, string(cfg.Database.URL), o)
 }
 
-func openRedis(cfg *config.Config) (redis.UniversalClient, error) {
-	target, err := config.ParseRedisURL(string(cfg.Redis.URL))
+// openRedis opens the servers of the URL; setting names it in errors.
+func openRedis(setting string, cfg *config.Redis) (redis.UniversalClient, error) {
+	target, err := config.ParseRedisURL(string(cfg.URL))
 	if err != nil {
-		return nil, fmt.Errorf("redis.url: %w", err)
+		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
 	o := cache.RedisOptions{
 		Addrs: target.Addrs, Cluster: target.Kind == config.RedisCluster, DB: target.DB,
 		Username: target.Username, Password: string(target.Password),
 		Master: target.Master, SentinelUsername: target.SentinelUsername, SentinelPassword: string(target.SentinelPassword),
-		PoolSize: cfg.Redis.PoolSize, DialTimeout: cfg.Redis.DialTimeout,
+		PoolSize: cfg.PoolSize, DialTimeout: cfg.DialTimeout,
 	}
 	if target.TLS {
 		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}

@@ -21,21 +21,25 @@ import (
 // BenchmarkIngest measures how fast records come from the journal into the
 // database: of a thousand keys with a few endpoints each, with the default
 // share of raw rows.
+//
+// Of the records of refused, each tenth is a refusal, and adds to a violation.
 func BenchmarkIngest(b *testing.B) {
 	b.Run("sqlite", func(b *testing.B) {
-		benchmarkIngest(b, repotest.Migrated(b, time.Now, func(o repositories.Options) (*repositories.DB, error) {
+		benchmarkIngest(b, 0, repotest.Migrated(b, time.Now, func(o repositories.Options) (*repositories.DB, error) {
 			return repositories.OpenSQLite(b.Context(), filepath.Join(b.TempDir(), "viva.db"), o)
 		}))
 	})
-	b.Run("postgres", func(b *testing.B) {
-		url := testenv.Postgres(b)
-		benchmarkIngest(b, repotest.Migrated(b, time.Now, func(o repositories.Options) (*repositories.DB, error) {
-			return repositories.OpenPostgres(b.Context(), url, o)
-		}))
-	})
+	for name, refused := range map[string]int{"postgres": 0, "refused": 10} {
+		b.Run(name, func(b *testing.B) {
+			url := testenv.Postgres(b)
+			benchmarkIngest(b, refused, repotest.Migrated(b, time.Now, func(o repositories.Options) (*repositories.DB, error) {
+				return repositories.OpenPostgres(b.Context(), url, o)
+			}))
+		})
+	}
 }
 
-func benchmarkIngest(b *testing.B, db *repositories.DB) {
+func benchmarkIngest(b *testing.B, refused int, db *repositories.DB) {
 	j, err := journal.Open(journal.Options{Dir: b.TempDir(), Fsync: journal.FsyncInterval, Now: time.Now})
 	require.NoError(b, err)
 	defer func() { require.NoError(b, j.Close()) }()
@@ -57,6 +61,10 @@ func benchmarkIngest(b *testing.B, db *repositories.DB) {
 				{Rule: "per-minute", Scope: models.ScopeOwner, Limit: 100, Remaining: 42, ResetAfterMS: 17_000, Tightest: true, Spent: 1},
 				{Rule: "monthly", Scope: models.ScopeOwner, Limit: 10_000, Remaining: 9_000, Spent: 1, Period: models.PeriodMonth, Start: began.Truncate(time.Hour)},
 			},
+		}
+		if refused > 0 && n/len(keys)%refused == 0 { // by each of the keys
+			record.Code, record.Allowed, record.Units = "rate_limited", false, 0
+			record.Limits[0].Denied, record.Limits[0].Spent, record.Limits[1].Spent = true, 0, 0
 		}
 		require.NoError(b, r.Record(keys[n%len(keys)], &record))
 	}

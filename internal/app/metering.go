@@ -69,6 +69,7 @@ func newIngester(cfg *config.Config, db *repositories.DB, source usage.Journal, 
 		usage.NewActivity(repositories.NewActivity(db)), usage.IngesterOptions{
 			Node: nodeName(), RawRowsPerSecond: cfg.Usage.RawRowsPerSecond, EndpointsPerKey: cfg.Usage.EndpointsPerKey,
 			Now: clock, Report: report, Forget: forgotten.Blank,
+			Jobs: repositories.NewJobs(db),
 		})
 }
 

@@ -156,15 +156,15 @@ func TestReadinessNamesEachDependency(t *testing.T) {
 	}
 	status, states := ready()
 	require.Equal(t, http.StatusOK, status)
-	require.Equal(t, object{"database": "ok", "redis": "ok"}, states)
+	require.Equal(t, object{"database": "ok", "redis": "ok", "queue": "ok"}, states)
 	redis.Kill()
 	status, states = ready()
-	require.Equal(t, object{"database": "ok", "redis": "degraded"}, states)
+	require.Equal(t, object{"database": "ok", "redis": "degraded", "queue": "degraded"}, states)
 	require.Equal(t, http.StatusOK, status, "checks go on without Redis, so traffic may come")
 	redis.Start()
 	require.Eventually(t, func() bool {
 		_, states := ready()
-		return states["redis"] == "ok"
+		return states["redis"] == "ok" && states["queue"] == "ok"
 	}, 10*time.Second, 50*time.Millisecond)
 }
 

@@ -8,10 +8,14 @@ import (
 	"github.com/viva/rate-limiter/internal/cache"
 	"github.com/viva/rate-limiter/internal/config"
 	"github.com/viva/rate-limiter/internal/models"
+	"github.com/viva/rate-limiter/internal/queue"
 	"github.com/viva/rate-limiter/internal/repositories"
 	"github.com/viva/rate-limiter/internal/services/access"
+	"github.com/viva/rate-limiter/internal/services/alerts"
 	"github.com/viva/rate-limiter/internal/services/audit"
+	"github.com/viva/rate-limiter/internal/services/jobs"
 	"github.com/viva/rate-limiter/internal/services/keys"
+	"github.com/viva/rate-limiter/internal/services/notifications"
 	"github.com/viva/rate-limiter/internal/services/owners"
 	"github.com/viva/rate-limiter/internal/services/plans"
 	"github.com/viva/rate-limiter/internal/services/privacy"
@@ -23,6 +27,7 @@ import (
 type services struct {
 	access     *access.Service
 	audit      *audit.Service
+	jobs       *jobs.Service
 	keys       *keys.Service
 	owners     *owners.Service
 	plans      *plans.Service
@@ -32,6 +37,9 @@ type services struct {
 	reports    *usage.Reports      // the same
 	snapshots  usage.Subjects
 	usage      *usage.Service
+
+	notifications *notifications.Service
+	alerts        *alerts.Service
 }
 
 // newServices joins the services to the engines and to a cache that hears of
@@ -66,7 +74,7 @@ func newServices(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) 
 		invalidations: repositories.NewInvalidations(e.db), idempotency: repositories.NewIdempotency(e.db), log: log,
 	}.run)
 	keyStore, ownerStore := repositories.NewKeys(e.db), repositories.NewOwners(e.db)
-	planStore, keyspaceStore := repositories.NewPlans(e.db), repositories.NewKeyspaces(e.db)
+	planStore := repositories.NewPlans(e.db)
 	var reports *usage.Reports
 	if metering.recorder != nil {
 		reports = usage.NewReports(keyStore, metering.recorder, clock)
@@ -74,11 +82,8 @@ func newServices(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) 
 	return &services{
 		access: access.New(repositories.NewTokens(e.db), tokenCache, changes, clock),
 		audit:  auditing,
-		keys: keys.New(keys.Deps{
-			Store: keyStore, Lists: keyStore, Secrets: keyStore, Keyspaces: keyspaceStore, KeyspaceStore: keyspaceStore,
-			Owners: ownerStore, Plans: planStore, Usage: repositories.NewActivity(e.db), Limits: resetting{e.limits, repositories.NewQuotas(e.db)}, Changes: changes, Peppers: peppers,
-			DefaultPlan: cfg.Plans.Default, DefaultPrefix: cfg.Keys.DefaultPrefix, Now: clock,
-		}),
+		jobs:   jobs.New(repositories.NewJobs(e.db), queue.NewInspector(e.queue, cfg.Redis.Namespace), changes),
+		keys:   newKeys(cfg, e, changes),
 		owners: owners.New(ownerStore, ownerStore, planStore, changes, cfg.Plans.Default, clock),
 		plans:  plans.New(planStore, planStore, changes, clock),
 		privacy: privacy.New(privacy.Deps{

@@ -25,7 +25,8 @@ const (
 func remoteCommands() []*cobra.Command {
 	commands := []*cobra.Command{
 		keysCommand(), ownersCommand(), plansCommand(), keyspacesCommand(), checkCommand(), whoamiCommand(),
-		usageCommand(), violationsCommand(), explainCommand(),
+		usageCommand(), violationsCommand(), explainCommand(), queuesCommand(), destinationsCommand(), deliveriesCommand(),
+		alertsCommand(), alertRulesCommand(),
 	}
 	for _, cmd := range commands {
 		addServerFlags(cmd)

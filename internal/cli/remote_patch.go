@@ -23,8 +23,13 @@ type patching struct {
 }
 
 func (p *patching) add(cmd *cobra.Command, clearable ...string) {
-	cmd.Flags().StringSliceVar(&p.clear, "clear", nil, "a `flag` whose value is taken away: "+words(clearable))
 	cmd.Flags().StringSliceVar(&p.unset, "unset-metadata", nil, "`name` of metadata to take away; repeat for more")
+	p.addPlain(cmd, clearable...)
+}
+
+// addPlain is for what has no metadata.
+func (p *patching) addPlain(cmd *cobra.Command, clearable ...string) {
+	cmd.Flags().StringSliceVar(&p.clear, "clear", nil, "a `flag` whose value is taken away: "+words(clearable))
 	cmd.Flags().StringVar(&p.version, "if-match", string(client.AnyVersion), "change only the version with this `ETag`, as get shows it")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		for _, name := range p.clear {

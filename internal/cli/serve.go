@@ -44,7 +44,7 @@ func processCommand(role config.Role) *cobra.Command {
 			case err = <-a.Failed():
 			}
 			// What was taken is finished even though the context has ended.
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), cfg.Server.ShutdownTimeout+5*time.Second)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), cfg.Server.ShutdownTimeout+cfg.Queue.ShutdownTimeout+5*time.Second)
 			defer cancel()
 			return errors.Join(err, a.Stop(ctx))
 		},

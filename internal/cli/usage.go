@@ -195,6 +195,8 @@ var violationColumns = []column[client.Violation]{
 	{"rule", func(v *client.Violation) string { return v.Rule }},
 	{"limit", func(v *client.Violation) string { return strconv.FormatInt(v.Limit, 10) }},
 	{"refused", func(v *client.Violation) string { return strconv.FormatInt(v.Count, 10) }},
+	{"severity", func(v *client.Violation) string { return v.Severity }},
+	{"repeats", func(v *client.Violation) string { return strconv.Itoa(v.Repeats) }},
 	{"code", func(v *client.Violation) string { return string(v.Code) }},
 	{"endpoint", func(v *client.Violation) string { return v.Endpoint }},
 	{"from", func(v *client.Violation) string { return words(v.IPs) }},

@@ -21,7 +21,7 @@ const (
 		"data":[{"name":"/v1/carts","label":"","method":"GET",` + countsJSON + `}]}`
 	violationJSON = `{"id":"v1","minute":"2026-03-01T12:00:00Z","key_id":"k1","owner_id":"o1","rule":"per-minute","code":"rate_limited",
 		"endpoint":"/v1/carts","limit":100,"count":7,"first_at":"2026-03-01T12:00:01Z","last_at":"2026-03-01T12:00:09Z","request_id":"r1",
-		"ips":["192.0.2.7","::1"],"user_agents":["curl"]}`
+		"ips":["192.0.2.7","::1"],"user_agents":["curl"],"repeats":6,"severity":"medium"}`
 	explanationJSON = `{"request_id":"r1","at":"2026-03-01T12:00:00.25Z","allowed":false,"code":"rate_limited","decisive":"per-minute",
 		"retry_at":"2026-03-01T12:00:01.45Z","degraded":false,"repeats":0,"key":{"id":"k1","name":"Checkout"},"owner":{"id":"o1","name":"cust_42"},
 		"plan":"pro","plan_version":2,"method":"GET","endpoint":"/v1/carts","ip":"192.0.2.7","user_agent":"curl/8","meter":"requests",
@@ -67,8 +67,8 @@ func TestUsageIsShown(t *testing.T) {
 		"violations": {
 			args: []string{"violations", "--key", "k1", "--owner", "o1", "--rule", "per-minute", "--from", "2026-03-01"},
 			line: "GET /api/v1/violations?from=2026-03-01T00%3A00%3A00Z&key_id=k1&limit=51&owner=o1&rule=per-minute",
-			out: "MINUTE               KEY  RULE        LIMIT  REFUSED  CODE          ENDPOINT   FROM            FIRST REQUEST\n" +
-				"2026-03-01 12:00:00  k1   per-minute  100    7        rate_limited  /v1/carts  192.0.2.7, ::1  r1\n",
+			out: "MINUTE               KEY  RULE        LIMIT  REFUSED  SEVERITY  REPEATS  CODE          ENDPOINT   FROM            FIRST REQUEST\n" +
+				"2026-03-01 12:00:00  k1   per-minute  100    7        medium    6        rate_limited  /v1/carts  192.0.2.7, ::1  r1\n",
 		},
 		"a check": {
 			args: []string{"explain", "r1"}, line: "GET /api/v1/checks/r1",

@@ -17,6 +17,7 @@ var samples = map[string]string{
 	"hostport": "[::1]:9", "path": "/srv/x", "origin": "https://a.example", "method": "PUT", "header": "X-A",
 	"namespace": "blue", "prefix": "acme", "name": "Pro 2", "pepper": strings.Repeat("p", 32), "token": strings.Repeat("t", 32),
 	"postgres": "postgres://u@h:1/d", "redis": "redis://h:1/2",
+	"server": "mail.example:587", "mailbox": "Ops <ops@mail.example>", "line": "a b",
 }
 
 // another is an accepted value of the setting that is not its default.
@@ -41,6 +42,10 @@ var together = map[string][]string{
 	"server.tls.key_file":  {"VIVA_SERVER_TLS_CERT_FILE=c"},
 	"keys.pepper_previous": {"VIVA_KEYS_PEPPER=" + strings.Repeat("q", 32)},
 	"redis.url":            {"VIVA_DATABASE_URL=postgres://h/d"},
+	"queue.redis_url":      {"VIVA_DATABASE_URL=postgres://h/d", "VIVA_REDIS_URL=redis://h"},
+	"notify.smtp.addr":     {"VIVA_NOTIFY_SMTP_FROM=a@mail.example"},
+	"notify.smtp.username": {"VIVA_NOTIFY_SMTP_PASSWORD=p"},
+	"notify.smtp.password": {"VIVA_NOTIFY_SMTP_USERNAME=u"},
 }
 
 func TestEverySettingIsReachableAndPrinted(t *testing.T) {

@@ -3,11 +3,13 @@ package config
 import (
 	"errors"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/viva/rate-limiter/pkg/apikey"
 )
@@ -30,6 +32,9 @@ func form(want string, ok func(string) bool) format {
 
 var formats = map[string]format{
 	"hostport": form("host:port, such as 127.0.0.1:8080", isHostPort),
+	"server":   form("host:port, such as smtp.example.com:587", isServer),
+	"mailbox":  form("an address such as alerts@example.com or Alerts <alerts@example.com>", isMailbox),
+	"line":     form("text of one line", func(s string) bool { return s != "" && !strings.ContainsFunc(s, unicode.IsControl) }),
 	"path":     form("a path", func(s string) bool { return s != "" && !strings.Contains(s, "\x00") }),
 	"origin":   form("* or an origin such as https://app.example.com", isOrigin),
 	"method":   form("an HTTP method in capitals, such as GET", regexp.MustCompile(`^[A-Z]{1,16}$`).MatchString),
@@ -42,6 +47,8 @@ var formats = map[string]format{
 		regexp.MustCompile(`^[\pL\pN\pP\pS]([\pL\pN\pP\pS ]{0,126}[\pL\pN\pP\pS])?$`).MatchString),
 	"pepper": form("at least 32 bytes; `openssl rand -base64 32` makes them",
 		func(s string) bool { return len(s) >= 32 }),
+	"percent": form("a whole percentage from 1 to 1000, such as 80",
+		regexp.MustCompile(`^([1-9][0-9]{0,2}|1000)$`).MatchString),
 	"token": form("32 to 512 visible ASCII characters without spaces",
 		regexp.MustCompile(`^[!-~]{32,512}$`).MatchString),
 	"postgres": {want: wantPostgres, check: checkPostgres},
@@ -67,6 +74,18 @@ func isPort(port string) bool {
 func isHostPort(text string) bool {
 	host, port, err := net.SplitHostPort(text)
 	return err == nil && isPort(port) && (host == "" || isHost(host))
+}
+
+// isServer accepts an address to connect to.
+func isServer(text string) bool {
+	host, port, err := net.SplitHostPort(text)
+	return err == nil && isHost(host) && isPort(port) && strings.Trim(port, "0") != ""
+}
+
+// isMailbox accepts an address, with or without a name before it.
+func isMailbox(text string) bool {
+	_, err := mail.ParseAddress(text)
+	return err == nil && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 func isOrigin(text string) bool {

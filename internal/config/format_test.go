@@ -13,6 +13,15 @@ func TestFormats(t *testing.T) {
 			[]string{":8080", "0.0.0.0:0", "localhost:65535", "[::]:80", "api.internal:80"},
 			[]string{"", "8080", "localhost", "h:", "h:http", "h:65536", "h:-1", "::1:80", "a b:80", "http://h:80"},
 		},
+		"server": {
+			[]string{"smtp.example.com:587", "[::1]:25", "10.0.0.1:465", "relay:25"},
+			[]string{"", ":25", "relay", "relay:", "relay:0", "relay:65536", "a b:25", "smtp://relay:25"},
+		},
+		"mailbox": {
+			[]string{"a@b.example", "Alerts <a@b.example>", `"Viva, alerts" <a@b.example>`, "é <a@b.example>"},
+			[]string{"", "alerts", "a@", "a@b.example, c@d.example", "a@b.example\nBcc: c@d.example"},
+		},
+		"line": {[]string{"x", " a b "}, []string{"", "a\nb", "a\x00"}},
 		"path": {[]string{"/x", "./data", "a b"}, []string{"", "a\x00b"}},
 		"origin": {
 			[]string{"*", "https://a.example", "http://localhost:3000", "http://[::1]:3000"},

@@ -28,11 +28,12 @@ func TestPrintedConfigurationLoadsAgain(t *testing.T) {
 }
 
 func TestSecretsAreNeverShown(t *testing.T) {
-	secrets := []string{"db-hunter2", "redis-hunter2", "sentinel-hunter2", strings.Repeat("pepper-hunter2", 3), strings.Repeat("previous-hunter2", 3), strings.Repeat("token-hunter2", 3)}
+	secrets := []string{"db-hunter2", "redis-hunter2", "sentinel-hunter2", strings.Repeat("pepper-hunter2", 3), strings.Repeat("previous-hunter2", 3), strings.Repeat("token-hunter2", 3), "smtp-hunter2"}
 	c, err := load(t, "",
 		"VIVA_DATABASE_URL=postgres://viva:"+secrets[0]+"@db:5432/viva?sslpassword="+secrets[0],
 		"VIVA_REDIS_URL=redis+sentinel://:"+secrets[1]+"@a,b/0?master=m&sentinel_password="+secrets[2],
-		"VIVA_KEYS_PEPPER="+secrets[3], "VIVA_KEYS_PEPPER_PREVIOUS="+secrets[4], "VIVA_BOOTSTRAP_TOKEN="+secrets[5])
+		"VIVA_KEYS_PEPPER="+secrets[3], "VIVA_KEYS_PEPPER_PREVIOUS="+secrets[4], "VIVA_BOOTSTRAP_TOKEN="+secrets[5],
+		"VIVA_NOTIFY_SMTP_USERNAME=viva", "VIVA_NOTIFY_SMTP_PASSWORD="+secrets[6])
 	require.NoError(t, err)
 	target, err := ParseRedisURL(string(c.Redis.URL))
 	require.NoError(t, err)

@@ -21,6 +21,7 @@ type Config struct {
 	Data        Data        `key:"data"`
 	Database    Database    `key:"database"`
 	Redis       Redis       `key:"redis"`
+	Queue       Queue       `key:"queue"`
 	RateLimit   RateLimit   `key:"ratelimit"`
 	Cache       Cache       `key:"cache"`
 	Keys        Keys        `key:"keys"`
@@ -29,6 +30,9 @@ type Config struct {
 	Usage       Usage       `key:"usage"`
 	Checks      Checks      `key:"checks"`
 	Idempotency Idempotency `key:"idempotency"`
+	Notify      Notify      `key:"notify"`
+	Abuse       Abuse       `key:"abuse"`
+	Outreach    Outreach    `key:"outreach"`
 	Access      Access      `key:"access"`
 	Log         Log         `key:"log"`
 
@@ -73,6 +77,24 @@ type Redis struct {
 	PoolSize int `key:"pool_size" default:"0" min:"0" max:"10000"`
 	// The longest that opening a connection may take.
 	DialTimeout time.Duration `key:"dial_timeout" default:"1s" min:"10ms" max:"1m"`
+}
+
+// Queue is how background jobs are run, by `worker` and `serve`. See [jobs](jobs.md).
+type Queue struct {
+	// The Redis that jobs stand in, where it is another than `redis.url`.
+	RedisURL URL `key:"redis_url" default:"" format:"redis"`
+	// Jobs that each process runs at once.
+	Concurrency int `key:"concurrency" default:"10" min:"1" max:"1000"`
+	// The share of the queue `critical` in the work, while all queues have some.
+	CriticalWeight int `key:"critical_weight" default:"10" min:"1" max:"100"`
+	// The share of the queue `default`.
+	DefaultWeight int `key:"default_weight" default:"5" min:"1" max:"100"`
+	// The share of the queue `low`.
+	LowWeight int `key:"low_weight" default:"1" min:"1" max:"100"`
+	// Whether a queue waits until the more urgent ones are empty, whatever the weights.
+	StrictPriority bool `key:"strict_priority" default:"false"`
+	// How long running jobs may last after the process is told to stop. What is not done by then is done again elsewhere.
+	ShutdownTimeout time.Duration `key:"shutdown_timeout" default:"15s" min:"1s" max:"10m"`
 }
 
 // RateLimit is how limits are counted, and what happens when they cannot be.
@@ -179,6 +201,85 @@ type Idempotency struct {
 	Keep time.Duration `key:"keep" default:"24h" min:"1m" max:"168h"`
 }
 
+// Notify is how people and programs are told of alerts and other events. See [notifications](notifications.md).
+type Notify struct {
+	// How long events are collected before they are told together.
+	GroupWait time.Duration `key:"group_wait" default:"2s" min:"0s" max:"15s"`
+	// Networks or addresses that webhooks may reach although they are not public, also without TLS where a URL names the address.
+	AllowNetworks []netip.Prefix `key:"allow_networks" default:""`
+	// Whether webhooks may be sent to `http://` URLs, which anybody on the way can read.
+	AllowHTTP bool `key:"allow_http" default:"false"`
+	// How long a destination may fail without a single success until it is disabled.
+	DisableAfter time.Duration `key:"disable_after" default:"72h" min:"1h" max:"8760h"`
+
+	SMTP SMTP `key:"smtp"`
+}
+
+// SMTP is the mail server that takes emails. Without one, none can be sent.
+type SMTP struct {
+	// The server.
+	Addr string `key:"addr" default:"" format:"server"`
+	// The name to log in with; empty does not log in.
+	Username string `key:"username" default:"" format:"line"`
+	// Its password.
+	Password Secret `key:"password" default:"" format:"line"`
+	// Who the emails are from.
+	From string `key:"from" default:"" format:"mailbox"`
+	// `starttls` encrypts after connecting and refuses a server that cannot, `implicit` encrypts from the start (mostly port 465), `none` leaves all readable.
+	TLS string `key:"tls" default:"starttls" oneof:"starttls implicit none"`
+}
+
+// Abuse is how many refusals by limits are taken for abuse, and what is done then. See [violations](violations.md).
+type Abuse struct {
+	Key   AbuseKey   `key:"key"`
+	Owner AbuseOwner `key:"owner"`
+	IP    AbuseIP    `key:"ip"`
+}
+
+// AbuseKey is abuse by one key.
+type AbuseKey struct {
+	// Refusals of a key in `window` that are too many; `0` never are.
+	Denials int64 `key:"denials" default:"100000" min:"0" max:"1000000000000"`
+	// The time they are counted in, to the minute.
+	Window time.Duration `key:"window" default:"10m" min:"1m" max:"24h"`
+	// `alert` tells of it; `suspend` also refuses the key for `suspend_for`.
+	Action string `key:"action" default:"alert" oneof:"alert suspend"`
+	// How long they are suspended.
+	SuspendFor time.Duration `key:"suspend_for" default:"1h" min:"1m" max:"720h"`
+}
+
+// AbuseOwner is abuse by all keys of an owner together.
+type AbuseOwner struct {
+	// Refusals of all keys of an owner in `window` that are too many; `0` never are.
+	Denials int64 `key:"denials" default:"500000" min:"0" max:"1000000000000"`
+	// The time they are counted in, to the minute.
+	Window time.Duration `key:"window" default:"10m" min:"1m" max:"24h"`
+	// `alert` tells of it; `suspend` also refuses its keys for `suspend_for`.
+	Action string `key:"action" default:"alert" oneof:"alert suspend"`
+	// How long they are suspended.
+	SuspendFor time.Duration `key:"suspend_for" default:"1h" min:"1m" max:"720h"`
+}
+
+// AbuseIP is abuse from one address, as far as violations name it.
+type AbuseIP struct {
+	// Refusals of violations that name an address in `window` that are too many; `0` never are.
+	Denials int64 `key:"denials" default:"100000" min:"0" max:"1000000000000"`
+	// The time they are counted in, to the minute.
+	Window time.Duration `key:"window" default:"10m" min:"1m" max:"24h"`
+	// `alert` tells of it; `suspend` also refuses the keys it used for `suspend_for`.
+	Action string `key:"action" default:"alert" oneof:"alert suspend"`
+	// How long they are suspended.
+	SuspendFor time.Duration `key:"suspend_for" default:"1h" min:"1m" max:"720h"`
+}
+
+// Outreach is when owners are told that they come near a quota.
+type Outreach struct {
+	// Whether they are told at all.
+	Enabled bool `key:"enabled" default:"true"`
+	// The percentages of a quota that they are told of, each once in a period.
+	Thresholds []string `key:"thresholds" default:"80,100" format:"percent"`
+}
+
 // Access is who may use the management API.
 type Access struct {
 	// The first admin token of an empty database, for installations that cannot read `data/admin.header`. Best given as `VIVA_BOOTSTRAP_TOKEN_FILE`.
@@ -187,6 +288,8 @@ type Access struct {
 	FailedAuthLimit int `key:"failed_auth_limit" default:"30" min:"1" max:"1000000"`
 	// The window of `failed_auth_limit`.
 	FailedAuthWindow time.Duration `key:"failed_auth_window" default:"1m" min:"1s" max:"24h"`
+	// How long it is kept who changed what.
+	AuditKeep time.Duration `key:"audit_keep" default:"8760h" min:"24h" max:"87600h"`
 }
 
 // Log is what the process says about itself.

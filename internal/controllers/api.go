@@ -20,8 +20,11 @@ import (
 
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/internal/services/access"
+	"github.com/viva/rate-limiter/internal/services/alerts"
 	"github.com/viva/rate-limiter/internal/services/audit"
+	"github.com/viva/rate-limiter/internal/services/jobs"
 	"github.com/viva/rate-limiter/internal/services/keys"
+	"github.com/viva/rate-limiter/internal/services/notifications"
 	"github.com/viva/rate-limiter/internal/services/owners"
 	"github.com/viva/rate-limiter/internal/services/plans"
 	"github.com/viva/rate-limiter/internal/services/privacy"
@@ -52,7 +55,11 @@ type Deps struct {
 	Privacy    *privacy.Service
 	Access     *access.Service
 	Audit      *audit.Service
+	Alerts     *alerts.Service
+	Jobs       *jobs.Service
 	Validation *validation.Service
+	// Notifications keeps destinations and deliveries.
+	Notifications *notifications.Service
 	// Settler and Reports are nil where metering is switched off.
 	Settler   *validation.Settler
 	Reports   *usage.Reports
@@ -96,6 +103,12 @@ func New(engine *gin.Engine, deps Deps) *huma.OpenAPI {
 	a.registerReports()
 	a.registerPrivacy()
 	a.registerUsage()
+	a.registerAlerts()
+	a.registerAlertRules()
+	a.registerMaintenanceWindows()
+	a.registerDestinations()
+	a.registerDeliveries()
+	a.registerQueues()
 	if deps.Docs {
 		a.registerDocs()
 	}
@@ -127,6 +140,7 @@ const (
 	tagOwners    = "Owners"
 	tagPlans     = "Plans"
 	tagUsage     = "Usage"
+	tagAlerts    = "Alerts"
 	tagAccess    = "Access"
 	tagHealth    = "Health"
 )
@@ -157,7 +171,10 @@ func config() huma.Config {
 				{Name: tagOwners, Description: "The accounts that pay, and whose keys share limits"},
 				{Name: tagPlans, Description: "The offers that owners are on"},
 				{Name: tagUsage, Description: "What was used, and what is left"},
+				{Name: tagAlerts, Description: "What people are to look at, and the rules that find it"},
+				{Name: tagNotifications, Description: "Who is told of events, and what was sent"},
 				{Name: tagAccess, Description: "Access tokens, and the record of changes"},
+				{Name: tagQueues, Description: "Background jobs, and what failed of them"},
 				{Name: tagHealth, Description: "Is the service up?"},
 			},
 		},

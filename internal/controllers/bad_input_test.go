@@ -161,6 +161,9 @@ func badValues(schema *huma.Schema) []any {
 	case huma.TypeInteger:
 		bad = append(bad, canary, "1", true, -1, []int{1})
 		bad = append(bad, raw("1.5", "1e3", "1e400", "-1e400", "9007199254740993", "99999999999999999999999", "1.0")...)
+	case huma.TypeNumber:
+		bad = append(bad, canary, "1", true, []int{1})
+		bad = append(bad, raw("1e400", "-1e400")...)
 	case huma.TypeBoolean:
 		bad = append(bad, canary, "true", 0, 1)
 	case huma.TypeArray:

@@ -22,10 +22,14 @@ import (
 	"github.com/viva/rate-limiter/internal/controllers"
 	"github.com/viva/rate-limiter/internal/middleware"
 	"github.com/viva/rate-limiter/internal/models"
+	"github.com/viva/rate-limiter/internal/queue"
 	"github.com/viva/rate-limiter/internal/repositories"
 	"github.com/viva/rate-limiter/internal/services/access"
+	"github.com/viva/rate-limiter/internal/services/alerts"
 	"github.com/viva/rate-limiter/internal/services/audit"
+	"github.com/viva/rate-limiter/internal/services/jobs"
 	"github.com/viva/rate-limiter/internal/services/keys"
+	"github.com/viva/rate-limiter/internal/services/notifications"
 	"github.com/viva/rate-limiter/internal/services/owners"
 	"github.com/viva/rate-limiter/internal/services/plans"
 	"github.com/viva/rate-limiter/internal/services/privacy"
@@ -56,6 +60,8 @@ type server struct {
 	token   string // of an admin
 	probes  []controllers.Probe
 	source  *source
+	sender  sender
+	queues  *queue.Inspector
 	// What benchmarks answer from in place of the database.
 	unobserved bool
 	warm       atomic.Pointer[cached]
@@ -81,6 +87,10 @@ func newServer(t testing.TB, options ...option) *server {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	require.NoError(t, db.Migrate(t.Context()))
 	s.db = db
+	embedded, err := queue.OpenEmbedded()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, embedded.Close()) })
+	s.queues = queue.NewInspector(embedded.Client(), "viva")
 	s.wire()
 	s.token = s.newToken(models.ScopeAdmin)
 	return s
@@ -123,8 +133,19 @@ func (s *server) wire() {
 		Privacy: privacy.New(privacy.Deps{
 			Keys: keyStore, Owners: ownerStore, Data: repositories.NewPrivacy(db), Changes: changes, Now: s.clock,
 		}),
-		Access:     s.access,
+		Notifications: notifications.New(notifications.Deps{
+			Destinations: repositories.NewDestinations(db), Deliveries: repositories.NewDeliveries(db), Notices: repositories.NewNotices(db),
+			Owners: ownerStore, Jobs: repositories.NewJobs(db), Changes: changes, Sender: &s.sender, Checker: &s.sender,
+			GroupWait: 2 * time.Second, DisableAfter: 72 * time.Hour, Now: s.clock, Random: func() float64 { return 0.5 },
+		}),
+		Access: s.access,
+		Alerts: alerts.New(alerts.Deps{
+			Rules: repositories.NewAlertRules(db), Alerts: repositories.NewAlerts(db), Windows: repositories.NewMaintenanceWindows(db),
+			Causes: repositories.NewAlertCauses(db), Notices: repositories.NewNotices(db), Streams: repositories.NewStreams(db),
+			Owners: ownerStore, Keys: keyStore, Plans: planStore, Changes: changes, Now: s.clock,
+		}),
 		Audit:      auditing,
+		Jobs:       jobs.New(repositories.NewJobs(db), s.queues, changes),
 		Validation: validation.New(validation.Deps{Keys: s.source, Limits: limits, Stated: limits, Now: s.clock}),
 		Usage: usage.New(usage.Deps{
 			Usage: repositories.NewUsage(db), Logs: repositories.NewUsageLogs(db), Violations: repositories.NewViolations(db),

@@ -11,6 +11,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/stretchr/testify/require"
+
+	"github.com/viva/rate-limiter/internal/models"
 )
 
 // names reads the names in a page of a list.
@@ -121,6 +123,11 @@ func TestEveryListComesAsCSVToo(t *testing.T) {
 	s := newServer(t)
 	s.newKeys("a")
 	s.use(s.newUser(), start)
+	s.newAlert("quota-80", string(models.NewID[models.OwnerID]()))
+	s.newMaintenance("")
+	s.newDestination("")
+	s.do(http.MethodPost, destinationsPath+"/on-call/test", "").is(http.StatusOK)
+	s.failJob(models.JobNotifyDeliver, "d1", "refused")
 	lists := 0
 	s.operations(func(method, _ string, op *huma.Operation) {
 		if !strings.HasPrefix(op.OperationID, "list-") {
@@ -137,7 +144,7 @@ func TestEveryListComesAsCSVToo(t *testing.T) {
 			require.Contains(t, rows[0], name, target)
 		}
 	})
-	require.Equal(t, 9, lists)
+	require.Equal(t, 15, lists)
 }
 
 func TestEveryListCanBeSortedAsItSays(t *testing.T) {

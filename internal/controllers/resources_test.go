@@ -179,7 +179,7 @@ func TestTokensAreMadeShownOnceAndRevoked(t *testing.T) {
 	s := newServer(t)
 	made := s.do(http.MethodPost, "/api/v1/admin/tokens", `{"name":"ci","role":"viewer"}`).is(http.StatusCreated)
 	token := made.text("token")
-	require.Equal(t, []any{"keys:read", "plans:read", "usage:read"}, made.object()["scopes"])
+	require.Equal(t, []any{"keys:read", "plans:read", "usage:read", "alerts:read"}, made.object()["scopes"])
 	s.do(http.MethodGet, "/api/v1/keys", "", "Authorization", "Bearer "+token).is(http.StatusOK)
 	require.NotContains(t, s.do(http.MethodGet, "/api/v1/admin/tokens", "").is(http.StatusOK).Body.String(), token)
 	revoked := s.do(http.MethodDelete, "/api/v1/admin/tokens/"+made.text("id"), "").is(http.StatusOK)

@@ -78,7 +78,11 @@ func (c *checker) value(v *apierror.Validator, s *huma.Schema) error {
 	case jsontext.KindString:
 		c.text(v, s, token.String())
 	case jsontext.KindNumber:
-		c.integer(v, s, token.String())
+		if s.Type == huma.TypeNumber {
+			c.number(v, s, token.String())
+		} else {
+			c.integer(v, s, token.String())
+		}
 	}
 	return nil
 }
@@ -166,6 +170,17 @@ func (c *checker) integer(v *apierror.Validator, s *huma.Schema, digits string) 
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
 	v.Checkf(err == nil && n >= least && n <= most && digits[0] != '+', "", "must be an integer from %d to %d, written in digits", least, most)
+}
+
+// number checks a number that may have decimals.
+func (c *checker) number(v *apierror.Validator, s *huma.Schema, digits string) {
+	n, err := strconv.ParseFloat(digits, 64)
+	switch {
+	case s.Minimum != nil && s.Maximum != nil:
+		v.Checkf(err == nil && n >= *s.Minimum && n <= *s.Maximum, "", "must be a number from %g to %g", *s.Minimum, *s.Maximum)
+	default:
+		v.Check(err == nil, "", "must be a number of at most 64 bits")
+	}
 }
 
 func (c *checker) text(v *apierror.Validator, s *huma.Schema, text string) {

@@ -19,7 +19,7 @@ func kindOf(schemaType string) jsontext.Kind {
 	switch schemaType {
 	case huma.TypeString:
 		return jsontext.KindString
-	case huma.TypeInteger:
+	case huma.TypeInteger, huma.TypeNumber:
 		return jsontext.KindNumber
 	case huma.TypeBoolean:
 		return jsontext.KindTrue
@@ -36,7 +36,7 @@ func kindOf(schemaType string) jsontext.Kind {
 func typeName(s *huma.Schema) string {
 	name := map[string]string{
 		huma.TypeString: "a string", huma.TypeInteger: "an integer", huma.TypeBoolean: "true or false",
-		huma.TypeArray: "an array", huma.TypeObject: "an object",
+		huma.TypeNumber: "a number", huma.TypeArray: "an array", huma.TypeObject: "an object",
 	}[s.Type]
 	if s.Nullable {
 		name += " or null"

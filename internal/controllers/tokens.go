@@ -72,7 +72,7 @@ type createTokenInput struct {
 
 type newTokenBody struct {
 	Name      string              `json:"name" minLength:"1" maxLength:"255" example:"ci" doc:"For people"`
-	Scopes    []models.TokenScope `json:"scopes,omitempty" maxItems:"32" enum:"admin,keys:read,keys:write,keys:*,plans:read,plans:write,plans:*,checks:write,usage:read,usage:write,usage:*" doc:"What the bearer may do; absent where role is given"`
+	Scopes    []models.TokenScope `json:"scopes,omitempty" maxItems:"32" enum:"admin,keys:read,keys:write,keys:*,plans:read,plans:write,plans:*,checks:write,usage:read,usage:write,usage:*,alerts:read,alerts:write,alerts:*" doc:"What the bearer may do; absent where role is given"`
 	Role      string              `json:"role,omitzero" enum:"viewer,operator,admin" doc:"A set of scopes; absent where scopes are given"`
 	ExpiresAt *time.Time          `json:"expires_at,omitempty" doc:"When the token stops working; never unless said"`
 }

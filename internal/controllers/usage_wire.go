@@ -127,13 +127,15 @@ type violationBody struct {
 	RequestID  string    `json:"request_id" doc:"The first refusal: see checks/{request_id}"`
 	IPs        []string  `json:"ips" doc:"A few of the addresses it came from"`
 	UserAgents []string  `json:"user_agents" doc:"A few of the programs it came from"`
+	Repeats    int       `json:"repeats" doc:"Minutes of the 24 hours before in which the rule refused the key"`
+	Severity   string    `json:"severity" enum:"low,medium,high,critical" doc:"By the refusals, how many they are beside the limit, and the repeats; found out a moment later"`
 }
 
 func violationOf(v *models.RateLimitViolation) violationBody {
 	return violationBody{
 		ID: string(v.ID), Minute: v.Minute.UTC(), KeyID: string(v.APIKeyID), OwnerID: string(v.OwnerID), Rule: v.Rule, Code: v.Code,
 		Endpoint: v.Endpoint, Limit: v.Limit, Count: v.Count, FirstAt: v.FirstAt.UTC(), LastAt: v.LastAt.UTC(), RequestID: v.RequestID,
-		IPs: v.IPs, UserAgents: v.Agents,
+		IPs: v.IPs, UserAgents: v.Agents, Repeats: v.Repeats, Severity: string(v.Severity),
 	}
 }
 

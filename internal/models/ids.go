@@ -17,6 +17,13 @@ type (
 	SecretID      string
 	TokenID       string
 	AuditID       string
+
+	NoticeID      string
+	DestinationID string
+	DeliveryID    string
+	AlertRuleID   string
+	AlertID       string
+	MaintenanceID string
 )
 
 // NewID makes an identifier. It panics only if the system's random source

@@ -28,7 +28,9 @@ type APIKey struct {
 	Name        string             `json:"name,omitempty"`
 	Environment apikey.Environment `json:"environment,omitempty"`
 	ExpiresAt   *time.Time         `json:"expires_at,omitempty"`
-	RevokedAt   *time.Time         `json:"revoked_at,omitempty"`
+	// ExpiryNotedAt is when it was recorded and told that the key had expired.
+	ExpiryNotedAt *time.Time `json:"-"`
+	RevokedAt     *time.Time `json:"revoked_at,omitempty"`
 	// Suspended keys are refused until SuspendedUntil, or until activated
 	// where that is nil.
 	SuspendedAt    *time.Time `json:"suspended_at,omitempty"`

@@ -22,6 +22,8 @@ const (
 	ScopeChecksWrite TokenScope = "checks:write"
 	ScopeUsageRead   TokenScope = "usage:read"
 	ScopeUsageWrite  TokenScope = "usage:write"
+	ScopeAlertsRead  TokenScope = "alerts:read" // and destinations and deliveries
+	ScopeAlertsWrite TokenScope = "alerts:write"
 )
 
 // TokenScopes lists every scope that may be granted.
@@ -29,12 +31,13 @@ var TokenScopes = []TokenScope{
 	ScopeAdmin, ScopeKeysRead, ScopeKeysWrite, "keys:*",
 	ScopePlansRead, ScopePlansWrite, "plans:*", ScopeChecksWrite,
 	ScopeUsageRead, ScopeUsageWrite, "usage:*",
+	ScopeAlertsRead, ScopeAlertsWrite, "alerts:*",
 }
 
 // Roles are named sets of scopes.
 var Roles = map[string][]TokenScope{
-	"viewer":   {ScopeKeysRead, ScopePlansRead, ScopeUsageRead},
-	"operator": {"keys:*", "plans:*", ScopeChecksWrite, "usage:*"},
+	"viewer":   {ScopeKeysRead, ScopePlansRead, ScopeUsageRead, ScopeAlertsRead},
+	"operator": {"keys:*", "plans:*", ScopeChecksWrite, "usage:*", "alerts:*"},
 	"admin":    {ScopeAdmin},
 }
 

@@ -230,6 +230,10 @@ type RateLimitViolation struct {
 	RequestID string   // of the first
 	IPs       []string `gorm:"column:ips;serializer:json"` // a few of those it came from
 	Agents    []string `gorm:"serializer:json"`
+	// What follows is found out afterwards, of Analyzed of the refusals.
+	Repeats  int               // minutes of the 24 hours before in which the rule refused the key
+	Severity ViolationSeverity `gorm:"default:low"`
+	Analyzed int64
 }
 
 // ViolationID identifies a violation.
@@ -249,6 +253,18 @@ type QuotaTotal struct {
 	QuotaKey `gorm:"embedded"`
 	Units    int64 // ingested
 	Offset   int64 `gorm:"column:reset_units"` // of those, what resets have forgiven
+	// Limit is that of the last check that spent from it, or 0 where none is known.
+	Limit int64 `gorm:"column:quota_limit"`
+	// Told is the highest percentage of the limit that its owner was told of.
+	Told int
+}
+
+// Used gives what is spent and not forgiven.
+func (q *QuotaTotal) Used() int64 { return max(0, q.Units-q.Offset) }
+
+// Reached tells whether so many percent of the limit are spent.
+func (q *QuotaTotal) Reached(percent int) bool {
+	return q.Limit > 0 && float64(q.Used())*100 >= float64(q.Limit)*float64(percent)
 }
 
 // QuotaKey names the count of a quota in one period.
@@ -386,6 +402,7 @@ type UsageBatch struct {
 	Segments     []Segment
 	Logs         []UsageLog
 	Violations   []RateLimitViolation
+	Exceeded     []KeyID // those of the violations: asked to be looked at
 	Rollups      []UsageRollup
 	Latencies    []UsageLatency
 	Totals       []UsageTotal

@@ -27,6 +27,8 @@ var uniques = []struct{ index, columns, field string }{
 	{"owners_external_id_key", "owners.external_id", "external_id"},
 	{"secrets_hash_key", "secrets.hash", "hash"},
 	{"access_tokens_hash_key", "access_tokens.hash", "hash"},
+	{"destinations_name_key", "destinations.name", "name"},
+	{"alert_rules_name_key", "alert_rules.name", "name"},
 }
 
 // translate turns an error of a driver into one of the API's. What is unknown,

@@ -3,6 +3,8 @@ package repositories
 import (
 	"context"
 	"database/sql"
+
+	"gorm.io/gorm"
 )
 
 // Pool gives tests the connections below GORM.
@@ -10,13 +12,25 @@ func Pool(db *DB) *sql.DB { return db.pool }
 
 // Explain tells of the plan of every query from now on, before it runs.
 func Explain(db *DB, tell func(plan string)) {
-	db.gorm.Statement.ConnPool = explainer{db.pool, db.engine, tell}
+	db.gorm.Statement.ConnPool = explainer{db.pool, db.engine, tell, db.pool}
 }
 
 type explainer struct {
-	*sql.DB
+	gorm.ConnPool
 	engine string
 	tell   func(plan string)
+	pool   *sql.DB
+}
+
+// BeginTx begins a transaction whose queries are explained as well.
+func (e explainer) BeginTx(ctx context.Context, options *sql.TxOptions) (gorm.ConnPool, error) {
+	tx, err := e.pool.BeginTx(ctx, options)
+	return &explainedTx{explainer{tx, e.engine, e.tell, nil}, tx}, err
+}
+
+type explainedTx struct {
+	explainer
+	gorm.TxCommitter
 }
 
 func (e explainer) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
@@ -25,7 +39,7 @@ func (e explainer) QueryContext(ctx context.Context, query string, args ...any) 
 		return nil, err
 	}
 	e.tell(plan)
-	return e.DB.QueryContext(ctx, query, args...)
+	return e.ConnPool.QueryContext(ctx, query, args...)
 }
 
 func (e explainer) plan(ctx context.Context, query string, args []any) (plan string, err error) {
@@ -33,7 +47,7 @@ func (e explainer) plan(ctx context.Context, query string, args []any) (plan str
 	if e.engine == SQLite {
 		into, prefix = []any{new(int), new(int), new(int), new(string)}, "EXPLAIN QUERY PLAN "
 	}
-	rows, err := e.DB.QueryContext(ctx, prefix+query, args...)
+	rows, err := e.ConnPool.QueryContext(ctx, prefix+query, args...)
 	if err != nil {
 		return "", err
 	}

@@ -26,6 +26,9 @@ var (
 	TokenSorts       = []string{"created_at", "name"}
 	AuditSorts       = []string{"at"}
 	ViolationSorts   = []string{"minute"}
+	AlertRuleSorts   = []string{"created_at", "updated_at", "name"}
+	AlertSorts       = []string{"created_at"}
+	MaintenanceSorts = []string{"created_at", "name"}
 )
 
 // list gives the rows selected that come after page.After, at most page.Limit

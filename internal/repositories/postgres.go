@@ -34,7 +34,7 @@ func OpenPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelWithin}
 	}
-	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(readUTC))
+	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(prepareSession))
 	pool.SetConnMaxLifetime(o.ConnMaxLifetime)
 	db, err := open(ctx, postgresDialect, pool, postgres.New(postgres.Config{Conn: pool}), o)
 	if err != nil {
@@ -44,10 +44,13 @@ func OpenPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 	return db, nil
 }
 
-// readUTC makes times come back in UTC instead of the zone of this machine.
-func readUTC(_ context.Context, conn *pgx.Conn) error {
+// prepareSession makes times come back in UTC instead of the zone of this
+// machine, and keeps the server from compiling queries: where it expects many
+// rows, that takes half a second, and reading the few there are a millisecond.
+func prepareSession(ctx context.Context, conn *pgx.Conn) error {
 	conn.TypeMap().RegisterType(&pgtype.Type{
 		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 	})
-	return nil
+	_, err := conn.Exec(ctx, "SET jit = off")
+	return err
 }

@@ -53,7 +53,8 @@ func (r Privacy) KeysOf(ctx context.Context, owner models.OwnerID, after models.
 }
 
 // Erase empties the addresses and agents of usage logs, violations and refused
-// records, and the personal members of the audit log. Where until is not zero,
+// records, the personal members of the audit log, and where an owner was written
+// to. Where until is not zero,
 // what happened after it stays. Each batch is a transaction of its own: what was
 // emptied before a failure stays empty.
 func (r Privacy) Erase(ctx context.Context, s models.DataSubject, until time.Time) (n models.ErasedRows, err error) {
@@ -76,7 +77,10 @@ func (r Privacy) Erase(ctx context.Context, s models.DataSubject, until time.Tim
 			return n, err
 		}
 	}
-	return n, nil
+	if s.Kind == models.SubjectOwner {
+		_, err = NewDeliveries(r.db).ForgetOwner(ctx, models.OwnerID(s.ID), until)
+	}
+	return n, err
 }
 
 // rowsOf are rows about a subject in one table. They are gone through along the

@@ -174,6 +174,7 @@ func (r Ingest) Add(ctx context.Context, b *models.UsageBatch) error {
 			func() error { return r.AddQuotas(ctx, b.Quotas) },
 			func() error { return r.AddGaps(ctx, b.Gaps) },
 			func() error { return r.AddRejects(ctx, b.Rejects) },
+			func() error { return r.askExceeded(ctx, b.Exceeded) },
 			// Last what transactions of all nodes add to, so that they hold it shortly.
 			func() error { return r.AddInstallation(ctx, b.Installation) },
 			func() error { return r.AddSums(ctx, b.Sums) },
@@ -184,6 +185,18 @@ func (r Ingest) Add(ctx context.Context, b *models.UsageBatch) error {
 		}
 		return nil
 	})
+}
+
+// exceededAfter is how long refusals of a key gather before they are looked at:
+// however many there are, it is done about once in this time.
+const exceededAfter = time.Second
+
+func (r Ingest) askExceeded(ctx context.Context, keys []models.KeyID) error {
+	subjects := make([]string, len(keys))
+	for i, key := range keys {
+		subjects[i] = string(key)
+	}
+	return Jobs(r).TouchMany(ctx, models.JobRateLimitExceeded, subjects, exceededAfter)
 }
 
 // Refused is the function [Refused], for those who know the repository alone.

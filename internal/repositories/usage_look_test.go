@@ -145,7 +145,7 @@ func TestViolationsArePagedNewestFirst(t *testing.T) {
 		for i := range 40 {
 			v := models.RateLimitViolation{
 				OwnerID: owner, APIKeyID: key, Rule: []string{"a", "b"}[i%2], Code: "rate_limited", Endpoint: fmt.Sprint("/", i), Limit: 7, Count: 3,
-				FirstAt: now.Add(-time.Duration(i%6)*11*time.Hour + time.Second), RequestID: "r", IPs: []string{"::1"},
+				FirstAt: now.Add(-time.Duration(i%6)*11*time.Hour + time.Second), RequestID: "r", IPs: []string{"::1"}, Severity: models.ViolationLow,
 			}
 			v.LastAt = v.FirstAt.Add(time.Second)
 			if i%4 == 0 {

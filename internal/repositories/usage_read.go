@@ -12,10 +12,13 @@ import (
 
 // Usage tells what was used. Ranges are half-open, and their ends are starts of
 // buckets. No answer depends on which of the tables it was read from.
-type Usage struct{ db *DB }
+type Usage struct {
+	db      *DB
+	tallies *tallyCache
+}
 
 // NewUsage makes the repository.
-func NewUsage(db *DB) Usage { return Usage{db} }
+func NewUsage(db *DB) Usage { return Usage{db, &tallyCache{}} }
 
 const usageNoun = "usage"
 
@@ -58,11 +61,18 @@ var groupings = map[models.UsageGroup]struct{ name, method string }{
 
 // Grouped adds up a meter in the query's range for each member of a group, and
 // gives the largest, at most limit of them: by units, then by requests, then in
-// the order of their names. Grouped by meter, it is every meter.
+// the order of their names. Grouped by meter, it is every meter. Who has neither
+// requests nor units nor reports is left out.
 func (r Usage) Grouped(ctx context.Context, q models.UsageQuery, by models.UsageGroup, limit int) ([]models.UsageOf, error) {
 	grouping, ok := groupings[by]
 	if !ok {
 		return nil, fmt.Errorf("usage grouped by %q", by)
+	}
+	if q.KeyID == "" && q.OwnerID == "" && q.Endpoint == nil && by != models.GroupMeter {
+		list, ok, err := tallies{r.db, by, q.Meter, r.tallies}.largest(ctx, q.From, q.To, limit)
+		if ok || err != nil {
+			return list, err
+		}
 	}
 	s := newSummation(r.db, &q)
 	switch by {
@@ -82,7 +92,8 @@ func (r Usage) Grouped(ctx context.Context, q models.UsageQuery, by models.Usage
 		condition, args = "", nil
 	}
 	columns := grouping.name + " AS name, " + grouping.method + " AS method, "
-	const order = " GROUP BY u.name, u.method ORDER BY units DESC, requests DESC, name, method LIMIT ?"
+	const order = " GROUP BY u.name, u.method HAVING SUM(u.units) <> 0 OR SUM(u.requests) <> 0 OR SUM(u.reports) <> 0" +
+		" ORDER BY units DESC, requests DESC, name, method LIMIT ?"
 	list := func(g *gorm.DB, condition string, args []any) (rows []models.UsageOf, err error) {
 		union, args := s.union(columns, countNames(), condition, args...)
 		err = g.Raw("SELECT CAST(name AS text) AS name, method, "+summed()+" FROM ("+union+") u"+order, append(args, limit)...).Scan(&rows).Error
@@ -96,7 +107,7 @@ func (r Usage) Grouped(ctx context.Context, q models.UsageQuery, by models.Usage
 		}
 		// There may be very many of them: which are the largest is found by two
 		// counts, and all are added up for these alone.
-		union, first := s.union(columns, []string{"units", "requests"}, condition, args...)
+		union, first := s.union(columns, rankedBy, condition, args...)
 		var largest []string
 		err = g.Raw("SELECT CAST(name AS text) FROM (SELECT u.name, u.method, SUM(u.units) AS units, SUM(u.requests) AS requests FROM ("+
 			union+") u"+order+") t", append(first, limit)...).Scan(&largest).Error

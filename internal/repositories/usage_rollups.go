@@ -11,24 +11,24 @@ import (
 // countColumns are the columns of models.UsageCounts.
 var countColumns = []struct {
 	column string
-	of     func(*models.UsageCounts) int64
+	of     func(*models.UsageCounts) *int64
 }{
-	{"requests", func(c *models.UsageCounts) int64 { return c.Requests }},
-	{"allowed", func(c *models.UsageCounts) int64 { return c.Allowed }},
-	{"denied_limit", func(c *models.UsageCounts) int64 { return c.DeniedLimit }},
-	{"denied_quota", func(c *models.UsageCounts) int64 { return c.DeniedQuota }},
-	{"denied_cost", func(c *models.UsageCounts) int64 { return c.DeniedCost }},
-	{"denied_key", func(c *models.UsageCounts) int64 { return c.DeniedKey }},
-	{"denied_access", func(c *models.UsageCounts) int64 { return c.DeniedAccess }},
-	{"units", func(c *models.UsageCounts) int64 { return c.Units }},
-	{"billable_units", func(c *models.UsageCounts) int64 { return c.BillableUnits }},
-	{"reports", func(c *models.UsageCounts) int64 { return c.Reports }},
-	{"status_2xx", func(c *models.UsageCounts) int64 { return c.Status2xx }},
-	{"status_3xx", func(c *models.UsageCounts) int64 { return c.Status3xx }},
-	{"status_4xx", func(c *models.UsageCounts) int64 { return c.Status4xx }},
-	{"status_5xx", func(c *models.UsageCounts) int64 { return c.Status5xx }},
-	{"bytes_in", func(c *models.UsageCounts) int64 { return c.BytesIn }},
-	{"bytes_out", func(c *models.UsageCounts) int64 { return c.BytesOut }},
+	{"requests", func(c *models.UsageCounts) *int64 { return &c.Requests }},
+	{"allowed", func(c *models.UsageCounts) *int64 { return &c.Allowed }},
+	{"denied_limit", func(c *models.UsageCounts) *int64 { return &c.DeniedLimit }},
+	{"denied_quota", func(c *models.UsageCounts) *int64 { return &c.DeniedQuota }},
+	{"denied_cost", func(c *models.UsageCounts) *int64 { return &c.DeniedCost }},
+	{"denied_key", func(c *models.UsageCounts) *int64 { return &c.DeniedKey }},
+	{"denied_access", func(c *models.UsageCounts) *int64 { return &c.DeniedAccess }},
+	{"units", func(c *models.UsageCounts) *int64 { return &c.Units }},
+	{"billable_units", func(c *models.UsageCounts) *int64 { return &c.BillableUnits }},
+	{"reports", func(c *models.UsageCounts) *int64 { return &c.Reports }},
+	{"status_2xx", func(c *models.UsageCounts) *int64 { return &c.Status2xx }},
+	{"status_3xx", func(c *models.UsageCounts) *int64 { return &c.Status3xx }},
+	{"status_4xx", func(c *models.UsageCounts) *int64 { return &c.Status4xx }},
+	{"status_5xx", func(c *models.UsageCounts) *int64 { return &c.Status5xx }},
+	{"bytes_in", func(c *models.UsageCounts) *int64 { return &c.BytesIn }},
+	{"bytes_out", func(c *models.UsageCounts) *int64 { return &c.BytesOut }},
 }
 
 func countNames() []string {
@@ -41,7 +41,7 @@ func countNames() []string {
 
 func withCounts[T any](of func(*T) *models.UsageCounts, columns ...bulkColumn[T]) []bulkColumn[T] {
 	for _, count := range countColumns {
-		columns = append(columns, numberOf(count.column, func(row *T) int64 { return count.of(of(row)) }))
+		columns = append(columns, numberOf(count.column, func(row *T) int64 { return *count.of(of(row)) }))
 	}
 	return columns
 }
@@ -127,8 +127,9 @@ var sumsBulk = bulk[models.UsageSum]{
 	table: "usage_sums", noun: "usage",
 	columns: withCounts(func(s *models.UsageSum) *models.UsageCounts { return &s.UsageCounts },
 		instantOf("bucket", func(s *models.UsageSum) time.Time { return s.Bucket }),
-		textOf("meter", func(s *models.UsageSum) string { return s.Meter })),
-	conflict: added("usage_sums", "bucket, meter", countNames()...),
+		textOf("meter", func(s *models.UsageSum) string { return s.Meter }),
+		numberOf("changes", func(*models.UsageSum) int64 { return 1 })),
+	conflict: added("usage_sums", "bucket, meter", append(countNames(), "changes")...),
 	compare: func(a, b *models.UsageSum) int {
 		return cmp.Or(a.Bucket.Compare(b.Bucket), cmp.Compare(a.Meter, b.Meter))
 	},
@@ -149,16 +150,24 @@ var quotaTotalsBulk = bulk[models.QuotaTotal]{
 		instantOf("start", func(q *models.QuotaTotal) time.Time { return q.Start }),
 		numberOf("units", func(q *models.QuotaTotal) int64 { return q.Units }),
 		numberOf("reset_units", func(*models.QuotaTotal) int64 { return 0 }),
+		numberOf("quota_limit", func(q *models.QuotaTotal) int64 { return q.Limit }),
 	},
-	conflict: added("quota_totals", quotaKey, "units"),
+	conflict: added("quota_totals", quotaKey, "units") + `,
+		quota_limit = CASE WHEN excluded.quota_limit > 0 THEN excluded.quota_limit ELSE quota_totals.quota_limit END`,
 	compare: func(a, b *models.QuotaTotal) int {
 		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Period, b.Period),
 			a.Start.Compare(b.Start))
 	},
-	merge: func(into, q *models.QuotaTotal) { into.Units += q.Units },
+	merge: func(into, q *models.QuotaTotal) {
+		into.Units += q.Units
+		if q.Limit > 0 {
+			into.Limit = q.Limit
+		}
+	},
 }
 
-// AddQuotas adds units to what was spent from quotas. What was forgiven stays.
+// AddQuotas adds units to what was spent from quotas, and keeps the limits that
+// are told with them. What was forgiven stays.
 func (r Ingest) AddQuotas(ctx context.Context, rows []models.QuotaTotal) error {
 	return quotaTotalsBulk.write(ctx, r.db, rows)
 }

@@ -2,7 +2,6 @@ package repositories_test
 
 import (
 	"context"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,51 +165,5 @@ func TestTheLatestUseOfAKeyIsKept(t *testing.T) {
 		used, err := activity.Of(t.Context(), keys)
 		require.NoError(t, err)
 		require.Equal(t, map[models.KeyID]time.Time{keys[0]: at(3), keys[1]: at(5)}, used)
-	})
-}
-
-func TestOneOfManyDoesTheWorkOfATick(t *testing.T) {
-	twoHandles(t, func(t *testing.T, handles [2]*repositories.DB) {
-		var claimed atomic.Int64
-		claim := func(tick time.Time, lease time.Duration) {
-			t.Helper()
-			claimed.Store(0)
-			var group errgroup.Group
-			for w := range 8 {
-				ticks := repositories.NewJobTicks(handles[w%2])
-				group.Go(func() error {
-					ok, err := ticks.Claim(t.Context(), "usage:compact", tick, "n1", lease)
-					if ok {
-						claimed.Add(1)
-					}
-					return err
-				})
-			}
-			require.NoError(t, group.Wait())
-		}
-		db := handles[0]
-		ticks := repositories.NewJobTicks(db)
-		claim(at(1), time.Hour)
-		require.EqualValues(t, 1, claimed.Load())
-		claim(at(1), time.Hour)
-		require.Zero(t, claimed.Load(), "while the lease lasts")
-
-		lapse := map[string]string{
-			repositories.Postgres: "UPDATE job_ticks SET lease_until = lease_until - interval '2 hours'",
-			repositories.SQLite:   "UPDATE job_ticks SET lease_until = lease_until - 7200000000",
-		}[db.Engine()]
-		execSQL(t, db, lapse)
-		claim(at(1), time.Hour)
-		require.EqualValues(t, 1, claimed.Load(), "after it")
-		require.NoError(t, ticks.Done(t.Context(), "usage:compact", at(1)))
-		execSQL(t, db, lapse)
-		claim(at(1), time.Hour)
-		require.Zero(t, claimed.Load(), "never again once it is done")
-		claim(at(2), time.Hour)
-		require.EqualValues(t, 1, claimed.Load(), "another tick is another matter")
-		refused(t, ticks.Done(t.Context(), "usage:compact", at(3)), apierror.CodeNotFound)
-
-		require.NoError(t, ticks.Prune(t.Context(), 30*time.Minute))
-		require.EqualValues(t, 1, number(t, db, "SELECT count(*) FROM job_ticks"))
 	})
 }

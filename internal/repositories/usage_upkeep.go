@@ -48,8 +48,11 @@ func (u UsageUpkeep) DropLogs(ctx context.Context, before time.Time) error {
 	return u.erase(ctx, expired{table: "usage_logs", instant: "at", key: "rowid"}, before)
 }
 
-// DropViolations erases violations like DropLogs.
+// DropViolations erases violations like DropLogs, and whom they were too many of.
 func (u UsageUpkeep) DropViolations(ctx context.Context, before time.Time) error {
+	if err := u.erase(ctx, expired{table: "abuse_episodes", instant: "seen_at", key: "subject"}, before); err != nil {
+		return err
+	}
 	if u.db.engine == Postgres {
 		return violationDays.drop(ctx, u.db, before)
 	}
@@ -70,7 +73,8 @@ func (u UsageUpkeep) DropRollups(ctx context.Context, before time.Time) error {
 	}{
 		{expired{table: "usage_rollups", instant: "bucket", who: "api_key_id"}, before},
 		{expired{table: "usage_latencies", instant: "bucket", who: "api_key_id"}, before},
-		{expired{table: "usage_sums", instant: "bucket", who: "meter"}, before},
+		// By whole months, as they tell whether tallies of a month are up to date.
+		{expired{table: "usage_sums", instant: "bucket", who: "meter"}, models.StartOf(models.PeriodMonth, before)},
 		{expired{table: "installation_usage", instant: "bucket", who: "kind"}, before},
 		{expired{table: "usage_totals", instant: "start", who: "api_key_id", where: level(models.PeriodHour)}, before},
 		{expired{table: "usage_totals", instant: "start", who: "api_key_id", where: level(models.PeriodDay)}, before},

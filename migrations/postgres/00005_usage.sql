@@ -198,13 +198,12 @@ CREATE TABLE usage_event_ids (
 );
 CREATE INDEX usage_event_ids_at_idx ON usage_event_ids (at);
 
--- Which process does the work of a time, once.
+-- Which process asked for the work of a time, once.
 CREATE TABLE job_ticks (
-    kind        text        NOT NULL,
-    tick        timestamptz NOT NULL,
-    node        text        NOT NULL,
-    lease_until timestamptz NOT NULL,
-    done_at     timestamptz,
+    kind       text        NOT NULL,
+    tick       timestamptz NOT NULL,
+    node       text        NOT NULL,
+    claimed_at timestamptz NOT NULL,
     PRIMARY KEY (kind, tick)
 );
 

@@ -198,13 +198,12 @@ CREATE TABLE usage_event_ids (
 ) WITHOUT ROWID;
 CREATE INDEX usage_event_ids_at_idx ON usage_event_ids (at);
 
--- Which process does the work of a time, once.
+-- Which process asked for the work of a time, once.
 CREATE TABLE job_ticks (
-    kind        TEXT      NOT NULL,
-    tick        TIMESTAMP NOT NULL CHECK (typeof(tick) = 'integer'),
-    node        TEXT      NOT NULL,
-    lease_until TIMESTAMP NOT NULL CHECK (typeof(lease_until) = 'integer'),
-    done_at     TIMESTAMP CHECK (typeof(done_at) IN ('integer', 'null')),
+    kind       TEXT      NOT NULL,
+    tick       TIMESTAMP NOT NULL CHECK (typeof(tick) = 'integer'),
+    node       TEXT      NOT NULL,
+    claimed_at TIMESTAMP NOT NULL CHECK (typeof(claimed_at) = 'integer'),
     PRIMARY KEY (kind, tick)
 ) WITHOUT ROWID;
 

@@ -36,6 +36,14 @@ type Client struct {
 	Keyspaces Keyspaces
 	Owners    Owners
 	Plans     Plans
+	Queues    Queues
+
+	Destinations Destinations
+	Deliveries   Deliveries
+
+	Alerts             Alerts
+	AlertRules         AlertRules
+	MaintenanceWindows MaintenanceWindows
 
 	base          string // without a slash at its end
 	http          *http.Client
@@ -74,6 +82,9 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 	// was not asked for.
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c.Keys, c.Keyspaces, c.Owners, c.Plans = Keys{c}, Keyspaces{c}, Owners{c}, Plans{c}
+	c.Queues = Queues{c}
+	c.Destinations, c.Deliveries = Destinations{c}, Deliveries{c}
+	c.Alerts, c.AlertRules, c.MaintenanceWindows = Alerts{c}, AlertRules{c}, MaintenanceWindows{c}
 	return c, nil
 }
 

@@ -220,6 +220,8 @@ type Violation struct {
 	RequestID  string    `json:"request_id"` // of the first
 	IPs        []string  `json:"ips"`        // a few of those it came from
 	UserAgents []string  `json:"user_agents"`
+	Repeats    int       `json:"repeats"`  // minutes of the 24 hours before in which the rule refused the key
+	Severity   string    `json:"severity"` // low, medium, high, critical
 }
 
 // Violations yields refusals by a limit, newest first.

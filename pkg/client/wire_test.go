@@ -51,6 +51,92 @@ var operations = map[string]operation{
 				{"name":"monthly","limit":10000,"period":"month","overage":"allow","methods":["POST"],"endpoints":["/x"]}],
 			"tags":["eu"],"metadata":{"region":"eu"},"import":{"hash":"ab","mask":"…ab"}}`,
 	},
+	"queues": {
+		call: func(ctx context.Context, c *client.Client) error { return ignore(c.Queues.Get(ctx)) },
+		sent: "GET /api/v1/admin/queues",
+	},
+	"tasks": {
+		call: func(ctx context.Context, c *client.Client) error {
+			for _, err := range c.Queues.Tasks(ctx, client.TaskFilter{State: client.TaskWaiting, Kind: "alert:check"}, client.Page{}) {
+				return err
+			}
+			return nil
+		},
+		sent: "GET /api/v1/admin/queues/tasks?kind=alert%3Acheck&state=waiting",
+	},
+	"retry task": {
+		call: func(ctx context.Context, c *client.Client) error {
+			subject := ""
+			return ignore(c.Queues.Retry(ctx, client.TaskSelection{Kind: "alert:check", Subject: &subject}))
+		},
+		sent: "POST /api/v1/admin/queues/tasks/retry", body: `{"kind":"alert:check","subject":""}`,
+	},
+	"delete tasks": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return ignore(c.Queues.Delete(ctx, client.TaskSelection{Kind: "alert:check", All: true}))
+		},
+		sent: "POST /api/v1/admin/queues/tasks/delete", body: `{"kind":"alert:check","all":true}`,
+	},
+	"pause queue": {
+		call: func(ctx context.Context, c *client.Client) error { return c.Queues.Pause(ctx, "low") },
+		sent: "POST /api/v1/admin/queues/low/pause",
+	},
+	"resume queue": {
+		call: func(ctx context.Context, c *client.Client) error { return c.Queues.Resume(ctx, "low") },
+		sent: "POST /api/v1/admin/queues/low/resume",
+	},
+	"create alert rule": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return ignore(c.AlertRules.Create(ctx, client.NewAlertRule{
+				Name: "r", Kind: "error_rate", Params: client.AlertParams{Percent: 2.5, Window: 30 * time.Minute, ClientErrors: true}, RepeatEvery: "0s",
+			}))
+		},
+		sent: "POST /api/v1/alert-rules", once: true,
+		body: `{"name":"r","kind":"error_rate","params":{"percent":2.5,"window":"30m","client_errors":true},"repeat_every":"0s"}`,
+	},
+	"update alert rule": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return ignore(c.AlertRules.Update(ctx, "r", `"1-a"`, client.AlertRulePatch{Enabled: new(false), Owner: client.Clear[string]()}))
+		},
+		sent: "PATCH /api/v1/alert-rules/r", etag: `"1-a"`, body: `{"enabled":false,"owner":null}`,
+	},
+	"delete alert rule": {
+		call: func(ctx context.Context, c *client.Client) error { return c.AlertRules.Delete(ctx, "r") },
+		sent: "DELETE /api/v1/alert-rules/r",
+	},
+	"list alerts": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return drain(c.Alerts.List(ctx, client.AlertFilter{State: client.AlertActive, Rule: "r", Since: time.Unix(0, 0)}, client.Page{}))
+		},
+		sent: "GET /api/v1/alerts?rule=r&since=1970-01-01T00%3A00%3A00Z&state=active",
+	},
+	"acknowledge alert": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return ignore(c.Alerts.Acknowledge(ctx, "a", "on it"))
+		},
+		sent: "POST /api/v1/alerts/a/acknowledge", body: `{"note":"on it"}`,
+	},
+	"suppress alert": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return ignore(c.Alerts.Suppress(ctx, "a", time.Unix(0, 0).UTC(), ""))
+		},
+		sent: "POST /api/v1/alerts/a/suppress", body: `{"until":"1970-01-01T00:00:00Z"}`,
+	},
+	"create maintenance window": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return ignore(c.MaintenanceWindows.Create(ctx, client.NewMaintenanceWindow{
+				Name: "w", StartsAt: time.Unix(0, 0).UTC(), EndsAt: time.Unix(60, 0).UTC(), Rules: []string{"r"},
+			}))
+		},
+		sent: "POST /api/v1/maintenance-windows", once: true,
+		body: `{"name":"w","starts_at":"1970-01-01T00:00:00Z","ends_at":"1970-01-01T00:01:00Z","rules":["r"]}`,
+	},
+	"update maintenance window": {
+		call: func(ctx context.Context, c *client.Client) error {
+			return ignore(c.MaintenanceWindows.Update(ctx, "w", client.AnyVersion, client.MaintenanceWindowPatch{Rules: client.Clear[[]string]()}))
+		},
+		sent: "PATCH /api/v1/maintenance-windows/w", etag: "*", body: `{"rules":null}`,
+	},
 	"create key, the least of it": {
 		call: func(ctx context.Context, c *client.Client) error {
 			return ignore(c.Keys.Create(ctx, client.NewKey{Name: "a"}))

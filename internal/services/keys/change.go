@@ -38,6 +38,9 @@ func (s *Service) Update(ctx context.Context, id models.KeyID, version int64, p 
 	return s.change(ctx, id, version, "key.update", func(ctx context.Context, view *View) (changed bool, err error) {
 		k := &view.Key
 		models.Assign(&k.Name, p.Name)
+		if p.ExpiresAt != nil && !sameInstant(*p.ExpiresAt, k.ExpiresAt) {
+			k.ExpiryNotedAt = nil // another end is told of again
+		}
 		models.Assign(&k.ExpiresAt, p.ExpiresAt)
 		models.Assign(&k.AllowedIPs, p.AllowedIPs)
 		models.Assign(&k.Permissions, p.Permissions)
@@ -54,6 +57,10 @@ func (s *Service) Update(ctx context.Context, id models.KeyID, version int64, p 
 		}
 		return true, v.Err()
 	})
+}
+
+func sameInstant(a, b *time.Time) bool {
+	return a == b || a != nil && b != nil && a.Equal(*b)
 }
 
 // reassign moves the key to another owner, or its implicit owner to another
@@ -128,6 +135,19 @@ func (s *Service) Suspend(ctx context.Context, id models.KeyID, until *time.Time
 	return s.change(ctx, id, 0, "key.suspend", func(_ context.Context, view *View) (changed bool, err error) {
 		return true, view.Key.Suspend(s.Now(), until, reason)
 	})
+}
+
+// SuspendActive is Suspend for a key that is active, and changes none that is
+// not: it tells whether it did. A suspension there is already is not prolonged.
+func (s *Service) SuspendActive(ctx context.Context, id models.KeyID, until time.Time, reason string) (suspended bool, err error) {
+	_, err = s.change(ctx, id, 0, "key.suspend", func(_ context.Context, view *View) (changed bool, err error) {
+		now := s.Now()
+		if suspended = view.Key.Status(now) == models.KeyActive; !suspended {
+			return false, nil
+		}
+		return true, view.Key.Suspend(now, &until, reason)
+	})
+	return suspended && err == nil, err
 }
 
 // Activate ends a suspension; where there is none it changes nothing.

@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -19,7 +20,7 @@ type fold struct {
 	segments     map[models.Segment]models.SegmentID // by what they follow from
 	rollups      map[models.UsageCell]*models.UsageRollup
 	latencies    map[latencyCell]*models.UsageLatency
-	quotas       map[models.QuotaKey]int64
+	quotas       map[models.QuotaKey]*quotaSpent
 	violations   map[violationCell]*models.RateLimitViolation
 	installation map[time.Time]*models.InstallationUsage
 }
@@ -42,6 +43,13 @@ type sumCell struct {
 	meter  string
 }
 
+// quotaSpent is what was spent from a quota, and its limit at the last check of
+// those: an adjustment tells that of a check long ago.
+type quotaSpent struct {
+	units, limit int64
+	limitAt      time.Time
+}
+
 type violationCell struct {
 	key            models.KeyID
 	rule, endpoint string
@@ -52,7 +60,7 @@ func newFold(endpoint func(models.KeyID, string) string) *fold {
 	return &fold{
 		endpoint: endpoint, segments: map[models.Segment]models.SegmentID{},
 		rollups: map[models.UsageCell]*models.UsageRollup{}, latencies: map[latencyCell]*models.UsageLatency{},
-		quotas: map[models.QuotaKey]int64{}, violations: map[violationCell]*models.RateLimitViolation{},
+		quotas: map[models.QuotaKey]*quotaSpent{}, violations: map[violationCell]*models.RateLimitViolation{},
 		installation: map[time.Time]*models.InstallationUsage{},
 	}
 }
@@ -91,7 +99,11 @@ func (f *fold) limits(r *models.Record) {
 	for i := range r.Limits {
 		l := &r.Limits[i]
 		if l.Period != "" && l.Spent != 0 {
-			f.quotas[l.Quota(r)] += l.Spent
+			spent := at(f.quotas, l.Quota(r), func() *quotaSpent { return new(quotaSpent) })
+			spent.units += l.Spent
+			if r.Kind == models.RecordCheck && !r.At.Before(spent.limitAt) {
+				spent.limit, spent.limitAt = l.Limit, r.At
+			}
 		}
 	}
 	if r.Kind != models.RecordCheck || r.Allowed {
@@ -165,9 +177,14 @@ func (f *fold) into(b *models.UsageBatch) {
 		s.ID = id
 		b.Segments = append(b.Segments, s)
 	}
-	for key, units := range f.quotas {
-		b.Quotas = append(b.Quotas, models.QuotaTotal{QuotaKey: key, Units: units})
+	for key, spent := range f.quotas {
+		b.Quotas = append(b.Quotas, models.QuotaTotal{QuotaKey: key, Units: spent.units, Limit: spent.limit})
 	}
+	keys := map[models.KeyID]bool{}
+	for cell := range f.violations {
+		keys[cell.key] = true
+	}
+	b.Exceeded = slices.Collect(maps.Keys(keys))
 }
 
 // totals adds rollups up by hour, day and month.

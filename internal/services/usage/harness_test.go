@@ -54,6 +54,16 @@ func (s *shelf) put(id models.StreamID, records ...models.Record) {
 	}
 }
 
+// forget takes away what was brought in; the numbers of records go on.
+func (s *shelf) forget(id models.StreamID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	entries := s.entries[id]
+	for i := range entries[:min(int(s.done[id]), len(entries))] {
+		entries[i].Payload = nil
+	}
+}
+
 func (s *shelf) Streams() []usage.Stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -55,7 +55,12 @@ type Store interface {
 	Refused(err error) bool
 }
 
-// IngesterOptions tunes an Ingester; all of it but Forget is needed.
+// Jobs asks for jobs.
+type Jobs interface {
+	Touch(ctx context.Context, kind models.JobKind, subject string, after time.Duration) error
+}
+
+// IngesterOptions tunes an Ingester; all of it but Forget and Jobs is needed.
 type IngesterOptions struct {
 	Node             string // this process, for people
 	RawRowsPerSecond int
@@ -67,6 +72,9 @@ type IngesterOptions struct {
 	// Forget takes personal data from a record that has to be stored without it,
 	// and tells whether it did. Nil takes none.
 	Forget func(r *models.Record) bool
+	// Jobs is asked for what looks at quotas, after some have moved. Nil asks
+	// nobody: whoever looks does so from time to time anyway.
+	Jobs Jobs
 }
 
 // Ingester brings records from the journal into the database, each once: the
@@ -84,6 +92,8 @@ type Ingester struct {
 	items     []item                    // of the batch under way
 	positions map[models.StreamID]int64 // brought in, as far as this process knows
 	published time.Time                 // watermark of the own stream, in whole microseconds
+	moved     bool                      // quotas did, since it was last asked to look at them
+	asked     time.Time                 // when that was
 }
 
 // NewIngester makes an ingester. The activity is told which keys were used.
@@ -105,6 +115,12 @@ const (
 	watermarkEvery = time.Second
 	// inFlight is longer than a check takes from its decision to the journal.
 	inFlight = 2 * time.Second
+	// askEvery is how often it is asked at most to look at quotas that moved, and
+	// how long that waits for more of them.
+	askEvery = 2 * time.Second
+	// outreachAfter is how long what tells owners waits: it reads the quotas of all
+	// of them.
+	outreachAfter = 10 * time.Second
 	// longestPause bounds the wait between attempts while the database is away.
 	longestPause = 5 * time.Second
 )
@@ -175,6 +191,7 @@ func (i *Ingester) Drain(ctx context.Context) error {
 				err = i.end(ctx, s.ID)
 			}
 		}
+		i.ask(ctx, 0)
 		if lost := i.activity.Flush(ctx, i.options.Now()); lost != nil {
 			i.options.Report("when keys were last used is not written", lost)
 		}
@@ -195,7 +212,24 @@ func (i *Ingester) once(ctx context.Context) (more bool, err error) {
 	if err := i.activity.flush(ctx, i.options.Now()); err != nil && ctx.Err() == nil {
 		i.options.Report("when keys were last used is not written yet", err)
 	}
+	i.ask(ctx, askEvery)
 	return more, errors.Join(failures...)
+}
+
+// ask asks to look at quotas that moved, unless it did within a time. It does so
+// outside of what brings records in, and may fail: there is looked from time to
+// time anyway.
+func (i *Ingester) ask(ctx context.Context, within time.Duration) {
+	now := i.options.Now()
+	if i.options.Jobs == nil || !i.moved || now.Sub(i.asked) < within {
+		return
+	}
+	i.moved, i.asked = false, now
+	err := errors.Join(i.options.Jobs.Touch(ctx, models.JobAlertCheck, "", askEvery),
+		i.options.Jobs.Touch(ctx, models.JobCustomerOutreach, "", outreachAfter))
+	if err != nil && ctx.Err() == nil {
+		i.options.Report("it is not asked to look at quotas that moved; they are looked at later", err)
+	}
 }
 
 // stream brings in the next batch of a stream.

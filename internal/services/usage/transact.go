@@ -93,6 +93,7 @@ func (i *Ingester) transact(ctx context.Context, stream models.StreamID, items [
 		if err := i.store.Add(ctx, batch); err != nil {
 			return err
 		}
+		effects.quotas = len(batch.Quotas) > 0
 		return i.cursors.SaveCursor(ctx, &cursor)
 	})
 	if err != nil {
@@ -157,7 +158,7 @@ func (i *Ingester) count(ctx context.Context, records []*models.Record, batch *m
 	if rows {
 		batch.Logs = e.sampler.rows(records, f)
 	} else {
-		batch.Violations = nil
+		batch.Violations, batch.Exceeded = nil, nil
 	}
 	return nil
 }
@@ -196,6 +197,7 @@ type effects struct {
 	sampler   *sampler
 	endpoints map[models.KeyID][]string
 	used      map[models.KeyID]time.Time
+	quotas    bool // units of some moved
 }
 
 func (i *Ingester) effects() effects {
@@ -206,4 +208,5 @@ func (i *Ingester) apply(e *effects) {
 	i.sampler = e.sampler
 	i.endpoints.learn(e.endpoints)
 	i.activity.note(e.used)
+	i.moved = i.moved || e.quotas
 }
