@@ -114,6 +114,6 @@ func (r *receiver) messages() int {
 func (c *client) told(r *receiver, events ...string) {
 	c.t.Helper()
 	c.call(http.StatusCreated, "POST", "/api/v1/destinations", object{
-		"name": "receiver", "type": "webhook", "url": r.url, "events": events, "rate_per_minute": 6000,
+		"name": "receiver", "type": "webhook", "url": r.url, "events": append([]string{}, events...), "rate_per_minute": 6000,
 	})
 }

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"go.uber.org/zap"
 
 	"github.com/viva/rate-limiter/internal/cache"
 	"github.com/viva/rate-limiter/internal/config"
 	"github.com/viva/rate-limiter/internal/controllers"
+	"github.com/viva/rate-limiter/internal/metrics"
 	"github.com/viva/rate-limiter/internal/middleware"
 	"github.com/viva/rate-limiter/internal/repositories"
 	"github.com/viva/rate-limiter/internal/services/validation"
@@ -44,10 +46,12 @@ func (a *App) serveAPI(ctx context.Context, o Options, e *engines, s *services, 
 	return a.serve(ctx, a.cfg.Server.Addr, engine)
 }
 
-// serveHealth answers health checks alone, for a process without an API.
-func (a *App) serveHealth(ctx context.Context, o Options, probes []controllers.Probe) error {
+// serveHealth answers health checks and scrapes of metrics alone, for a process
+// without an API.
+func (a *App) serveHealth(ctx context.Context, o Options, e *engines, probes []controllers.Probe) error {
 	engine := a.newEngine()
 	controllers.NewHealth(engine, controllers.Deps{Version: o.Version, Now: time.Now, Probes: probes})
+	engine.GET("/metrics", gin.WrapH(metrics.Handler(metrics.NewJobs(newJobs(a.cfg, e, nil).Overview))))
 	return a.serve(ctx, a.cfg.Worker.Addr, engine)
 }
 

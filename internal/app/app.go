@@ -63,7 +63,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error)
 	}
 	probes := engines.probes(cfg, o.Role, log)
 	if o.Role == config.RoleWorker {
-		return a, a.serveHealth(ctx, o, probes)
+		return a, a.serveHealth(ctx, o, engines, probes)
 	}
 	services, err := newServices(cfg, engines, a.parts, log)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/viva/rate-limiter/internal/controllers"
 	"github.com/viva/rate-limiter/internal/queue"
 	"github.com/viva/rate-limiter/internal/repositories"
+	"github.com/viva/rate-limiter/internal/services/jobs"
 )
 
 // sweepLock is the name of the lock of the one process that puts jobs into the queue.
@@ -48,9 +49,9 @@ func openQueue(ctx context.Context, cfg *config.Config, db *repositories.DB, l *
 
 // work runs jobs of the kinds given, beside whatever else the process does.
 func (a *App) work(e *engines, kinds []queue.Kind) error {
-	c, jobs := a.cfg.Queue, repositories.NewJobs(e.db)
+	c, store := a.cfg.Queue, repositories.NewJobs(e.db)
 	worker, err := queue.New(queue.Options{
-		Kinds: kinds, Rows: jobs, Source: jobs, Redis: e.queue, Namespace: a.cfg.Redis.Namespace, Node: nodeName(),
+		Kinds: kinds, Rows: store, Source: store, Redis: e.queue, Namespace: a.cfg.Redis.Namespace, Node: nodeName(),
 		Lock: func(ctx context.Context) (queue.Lock, bool, error) {
 			lock, ok, err := e.db.AdvisoryLock(ctx, sweepLock)
 			return lock, ok, err
@@ -64,6 +65,11 @@ func (a *App) work(e *engines, kinds []queue.Kind) error {
 	}
 	a.parts.add("jobs", worker.Start, worker.Stop)
 	return nil
+}
+
+// newJobs makes what shows jobs and, given changes, lets operators settle them.
+func newJobs(cfg *config.Config, e *engines, changes jobs.Changes) *jobs.Service {
+	return jobs.New(repositories.NewJobs(e.db), queue.NewInspector(e.queue, cfg.Redis.Namespace), changes)
 }
 
 // queueProbe asks whether jobs can be handed out. Without, they wait in the

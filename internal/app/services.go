@@ -8,7 +8,6 @@ import (
 	"github.com/viva/rate-limiter/internal/cache"
 	"github.com/viva/rate-limiter/internal/config"
 	"github.com/viva/rate-limiter/internal/models"
-	"github.com/viva/rate-limiter/internal/queue"
 	"github.com/viva/rate-limiter/internal/repositories"
 	"github.com/viva/rate-limiter/internal/services/access"
 	"github.com/viva/rate-limiter/internal/services/alerts"
@@ -82,7 +81,7 @@ func newServices(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) 
 	return &services{
 		access: access.New(repositories.NewTokens(e.db), tokenCache, changes, clock),
 		audit:  auditing,
-		jobs:   jobs.New(repositories.NewJobs(e.db), queue.NewInspector(e.queue, cfg.Redis.Namespace), changes),
+		jobs:   newJobs(cfg, e, changes),
 		keys:   newKeys(cfg, e, changes),
 		owners: owners.New(ownerStore, ownerStore, planStore, changes, cfg.Plans.Default, clock),
 		plans:  plans.New(planStore, planStore, changes, clock),

@@ -1,7 +1,9 @@
 package app
 
 import (
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,4 +81,17 @@ func TestAWorkerIsReadyWithItsQueueAlone(t *testing.T) {
 	require.Equal(t, object{"database": "ok", "redis": "ok", "queue": "unavailable"}, states)
 	server.Start()
 	require.Eventually(t, func() bool { status, _ := ready(); return status == http.StatusOK }, 10*time.Second, 50*time.Millisecond)
+}
+
+func TestAWorkerTellsPrometheusOfJobs(t *testing.T) {
+	p := run(t, config.RoleWorker, shared(t)...)
+	require.Eventually(t, func() bool {
+		response, err := http.Get(p.URL() + "/metrics")
+		require.NoError(t, err)
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		return strings.Contains(string(text), "viva_jobs_up 1\n") && strings.Contains(string(text), `viva_queue_runs_today{queue="low",result="done"} `) &&
+			strings.Contains(string(text), "go_goroutines ")
+	}, 10*time.Second, 50*time.Millisecond)
 }
