@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"github.com/viva/rate-limiter/internal/models"
 )
@@ -32,12 +31,11 @@ func (r Alerts) Lock(ctx context.Context, id models.AlertID) (*models.Alert, err
 }
 
 // Live gives the alerts of a rule that are to be compared with what is there, in
-// the order of their fingerprints, and keeps them from changing until the
-// transaction ends.
+// the order of their fingerprints. Whoever has locked the rule keeps them from
+// changing: locking each would write to thousands of rows at every check.
 func (r Alerts) Live(ctx context.Context, rule models.AlertRuleID) (rows []models.Alert, err error) {
 	err = r.db.do(ctx, alertNoun, func(g *gorm.DB) error {
-		return g.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
-			Where("rule_id = ? AND live", rule).Order("fingerprint").Find(&rows).Error
+		return g.Where("rule_id = ? AND live", rule).Order("fingerprint").Find(&rows).Error
 	})
 	return rows, err
 }

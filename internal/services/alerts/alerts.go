@@ -17,7 +17,7 @@ import (
 )
 
 // RuleStore keeps rules. A ref is an id or a name. Whoever has locked a rule has
-// its alerts to itself, except for what people do to them.
+// its alerts to itself: checks, changes of the rule and people lock it first.
 type RuleStore interface {
 	Create(ctx context.Context, rule *models.AlertRule) error
 	Find(ctx context.Context, ref string) (*models.AlertRule, error)
