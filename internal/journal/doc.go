@@ -7,7 +7,7 @@
 // # What is promised
 //
 // When [Journal.Append] has returned nil, the record survives the death of the
-// process, for it has been handed to the kernel with write(2). With
+// process, for the kernel has it, in the pages of a file. With
 // [FsyncAlways] it survives that of the machine too; with [FsyncInterval] what
 // was written within the last interval may be lost with the machine. While the
 // disk takes nothing, records are held in memory and are lost with the process;
@@ -22,10 +22,12 @@
 // # Who does what
 //
 // Appenders add their record to a group; the first of them takes the pen, and
-// writes the group with one write(2) while the next group gathers. Whoever has
-// the pen is alone in writing the stream, and owns the fields that say so.
-// Syncing, making the next segment, and trying again after a failure belong to
-// two goroutines that [Journal.Close] awaits.
+// writes the group with one copy into the file while the next group gathers. A
+// process that dies in that leaves the first records of the group, which nobody
+// has been told of, and nothing behind them. Whoever has the pen is alone in
+// writing the stream, and owns the fields that say so. Syncing, making the next
+// segment, and trying again after a failure belong to two goroutines that
+// [Journal.Close] awaits.
 //
 // Locks are taken in this order: Journal.syncing, the pen (Journal.mu guards
 // who has it), shelf.mu. Positions of readers have locks of their own, which

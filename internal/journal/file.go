@@ -53,8 +53,11 @@ func (f *diskFile) WriteAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// copyInto copies into a mapping. A page that the kernel cannot provide would
-// otherwise end the process.
+// copyInto copies into a mapping, from the beginning to the end as write(2)
+// does: of a group that a killed process leaves unfinished, what was written are
+// its first records. The copy of the standard library writes the first bytes
+// last, so that the first record would seem lost. A page that the kernel cannot
+// provide would otherwise end the process.
 func copyInto(mapped, p []byte) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -62,6 +65,11 @@ func copyInto(mapped, p []byte) (err error) {
 			err = syscall.EIO
 		}
 	}()
+	const word = 16 // one store of the processor
+	for len(p) >= word {
+		*(*[word]byte)(mapped) = [word]byte(p)
+		mapped, p = mapped[word:], p[word:]
+	}
 	copy(mapped, p)
 	return nil
 }

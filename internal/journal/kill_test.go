@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -38,6 +39,28 @@ func TestKilled(t *testing.T) {
 				require.Empty(t, unused)
 			}
 		})
+	}
+}
+
+// Of a group that was being written when its process was killed, the records
+// found are those before the ones that are not.
+func TestKilledInAGroup(t *testing.T) {
+	for range 30 {
+		dir := t.TempDir()
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "JOURNAL_CHILD="+dir, "JOURNAL_GROUPS=yes")
+		out, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		require.True(t, bufio.NewScanner(out).Scan())
+		<-time.After(rand.N(5 * time.Millisecond))
+		require.NoError(t, cmd.Process.Kill())
+		require.Error(t, cmd.Wait())
+		j := open(t, journal.Options{Dir: dir})
+		for i, seq := range seqsOf(all(t, j, j.Streams()[0].ID, 0)) {
+			require.EqualValues(t, i+1, seq)
+		}
+		closed(t, j)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,9 @@ import (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("JOURNAL_CHILD"); dir != "" {
+		if os.Getenv("JOURNAL_GROUPS") != "" {
+			os.Exit(groups(dir))
+		}
 		os.Exit(child(dir, journal.Fsync(os.Getenv("JOURNAL_FSYNC"))))
 	}
 	goleak.VerifyTestMain(m)
@@ -51,6 +55,25 @@ func child(dir string, fsync journal.Fsync) int {
 	}
 	tasks.Wait()
 	return 0
+}
+
+// groups appends groups of records until it is killed, and prints a line before.
+func groups(dir string) int {
+	j, err := journal.Open(journal.Options{Dir: dir, SegmentBytes: 1 << 20})
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	group := make([][]byte, 100)
+	for i := range group {
+		group[i] = make([]byte, 150)
+	}
+	fmt.Println("begun")
+	for {
+		if err := j.AppendAll(group[rand.IntN(len(group)):]); err != nil {
+			panic(err)
+		}
+	}
 }
 
 // numbered is a record that says which it is.
