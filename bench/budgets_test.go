@@ -20,7 +20,7 @@ func once(value, ours float64) *workload.Series {
 func inMemory() *inmemory.Results {
 	measured := func(ours float64) map[string]*workload.Series {
 		return map[string]*workload.Series{
-			limiters.Ours: once(ours, ours), "sethvargo": once(200, ours), "throttled": once(150, ours),
+			limiters.Ours: once(ours, ours), limiters.OursCoarse: once(ours-15, ours), "sethvargo": once(200, ours), "throttled": once(150, ours),
 			"x/time/rate": once(300, ours), limiters.Floor: once(1, ours),
 		}
 	}
@@ -43,7 +43,9 @@ func TestBudgetsOfMemory(t *testing.T) {
 	}
 	require.Equal(t, [][]string{
 		{of("100k"), "≤ 0.35", "0.30 (45.0 ns, throttled 150 ns)", "met"},
+		{of("100k") + ", with a CoarseClock", "≤ 0.35", "0.20 (30.0 ns, throttled 150 ns)", "met"},
 		{of("1M"), "≤ 0.35", "0.40 (60.0 ns, throttled 150 ns)", "**missed**"},
+		{of("1M") + ", with a CoarseClock", "≤ 0.35", "0.30 (45.0 ns, throttled 150 ns)", "met"},
 		{"memory: objects allocated by a call", "≤ 0", "0.00", "met"},
 		{"memory, 100k keys: bytes for a key", "≤ 96", "96.0", "met"},
 		{"memory, 1M keys: bytes for a key", "≤ 96", "97.0", "**missed**"},

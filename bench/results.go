@@ -36,10 +36,11 @@ const method = `## How it was measured
 - **The work.** One unit is taken from the limit of one key. Admissions are measured against a limit of 10^9 an hour,
   denials against one of 1 an hour that is used up: nothing lapses while it is measured. A limiter whose limit is a
   rate with a burst has the limit as its burst.
-- **The limiters** are used as their documentation says, with the clock they come with. Ours gets a rule with scope, id
-  and name, and reuses its request and decision; it answers with the remaining units and exact times as well. Where a
-  peer leaves a choice, it gets the faster: throttled's store is unbounded (the bounded one is a list behind one lock),
-  and golang.org/x/time/rate, which knows no keys, is kept in 256 locked maps (a sync.Map is slower).
+- **The limiters** are used as their documentation says, with the clock they come with; a line shows ours with a
+  CoarseClock, which costs nothing to read and is up to a millisecond behind. Ours gets a rule with scope, id and
+  name, and reuses its request and decision; it answers with the remaining units and exact times as well. Where a peer
+  leaves a choice, it gets the faster: throttled's store is unbounded (the bounded one is a list behind one lock), and
+  golang.org/x/time/rate, which knows no keys, is kept in 256 locked maps (a sync.Map is slower).
 - **Keys** are 20 bytes, prepared before timing, and lie where the caller's request would: they are never the very
   string that a limiter keeps. Keys in the steady state were inserted before. Uniform picks each key equally often,
   Zipf 1.1 a few of them very often, and these are not the first inserted.

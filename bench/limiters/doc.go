@@ -12,6 +12,9 @@ import (
 // Ours is the name of our limiter with one rule, which all others are compared with.
 const Ours = "viva"
 
+// OursCoarse is the same with a clock that is read for nothing and moves every millisecond.
+const OursCoarse = "viva, coarse clock"
+
 // Floor is the name of what admits everything and does nothing: the cost of measuring.
 const Floor = "nothing"
 
@@ -44,6 +47,7 @@ type Memory struct {
 // InMemory lists the limiters within the process, ours first.
 var InMemory = []Memory{
 	{Ours, "", true, newViva(1)},
+	{OursCoarse, "", true, newCoarse},
 	{"viva, 3 rules", "", true, newViva(3)},
 	{"sethvargo", "github.com/sethvargo/go-limiter", true, newSethvargo},
 	{"ulule", "github.com/ulule/limiter/v3", true, newUlule},

@@ -25,6 +25,28 @@ func newViva(rules int) func(Config) (Store, error) {
 	}
 }
 
+// newCoarse is ours with one rule and the clock that moves every millisecond.
+func newCoarse(c Config) (Store, error) {
+	if c.Clock != nil {
+		return newViva(1)(c)
+	}
+	clock := ratelimit.NewCoarseClock()
+	c.Clock = clock.Now
+	store, err := newViva(1)(c)
+	return stopping{store, clock}, err
+}
+
+// stopping is a store with a clock of its own.
+type stopping struct {
+	Store
+	clock *ratelimit.CoarseClock
+}
+
+func (s stopping) Close() error {
+	s.clock.Stop()
+	return s.Store.Close()
+}
+
 // vivaRules returns rules with one and the same limit, in windows that are the longer the further down. They are
 // prepared once, as the peers are configured once.
 func vivaRules(n int, c Config) []ratelimit.Rule {
