@@ -71,7 +71,9 @@ func (u usageUpkeep) compact(ctx context.Context, now time.Time) error {
 }
 
 func (u usageUpkeep) tallies(ctx context.Context, now time.Time) error {
-	return u.tables.Tally(ctx, now.Add(-tallyAfter), repositories.TallyKeep{Rollups: u.cfg.RollupsKeep, Endpoints: u.cfg.CompactAfter})
+	return u.tables.Tally(ctx, now.Add(-tallyAfter), repositories.TallyKeep{
+		Rollups: u.cfg.RollupsKeep, Endpoints: u.cfg.CompactAfter, Hours: u.cfg.TalliesKeep,
+	})
 }
 
 func (u usageUpkeep) eraseAgain(ctx context.Context, now time.Time) error {

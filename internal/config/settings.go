@@ -34,6 +34,7 @@ type Config struct {
 	Abuse       Abuse       `key:"abuse"`
 	Outreach    Outreach    `key:"outreach"`
 	Access      Access      `key:"access"`
+	Metrics     Metrics     `key:"metrics"`
 	Log         Log         `key:"log"`
 
 	origins map[string]string // by path: where the value came from
@@ -187,6 +188,9 @@ type Usage struct {
 	RollupsKeep time.Duration `key:"rollups_keep" default:"9600h" min:"768h" max:"87600h"`
 	// The age from which the endpoints of a quarter of an hour are added together.
 	CompactAfter time.Duration `key:"compact_after" default:"2160h" min:"24h" max:"87600h"`
+	// The age up to which lists of all keys are quick whatever hour they begin and end at; older ones are where they do so at
+	// midnight UTC. It takes as much room as the totals of that time.
+	TalliesKeep time.Duration `key:"tallies_keep" default:"2400h" min:"24h" max:"87600h"`
 }
 
 // Checks is what can be asked of a check after it was answered.
@@ -290,6 +294,14 @@ type Access struct {
 	FailedAuthWindow time.Duration `key:"failed_auth_window" default:"1m" min:"1s" max:"24h"`
 	// How long it is kept who changed what.
 	AuditKeep time.Duration `key:"audit_keep" default:"8760h" min:"24h" max:"87600h"`
+}
+
+// Metrics is what Prometheus is told. See [metrics](metrics.md).
+type Metrics struct {
+	// Whether `/metrics` answers.
+	Enabled bool `key:"enabled" default:"true"`
+	// Where it answers, without TLS; empty means at `server.addr`, or at `worker.addr` in a worker. Whoever reaches it can read it: it needs no token.
+	Addr string `key:"addr" default:"" format:"hostport"`
 }
 
 // Log is what the process says about itself.

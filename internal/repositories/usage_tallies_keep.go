@@ -13,12 +13,13 @@ import (
 type TallyKeep struct {
 	Rollups   time.Duration // buckets, and totals of days
 	Endpoints time.Duration // endpoints of a bucket apart from each other
+	// Hours is for how long tallies end at hours: each has every key that was used
+	// in its day so far. Those of endpoints are small: they are kept as
+	// long as what they are made of.
+	Hours time.Duration
 }
 
 const (
-	// hourTallies is for how long tallies end at hours: each has every key that was
-	// used in its day so far. Those of endpoints are small.
-	hourTallies = 35 * 24 * time.Hour
 	// bucketTallies is the same for quarters of an hour. Lists of the last hours
 	// begin at any, and so do those of endpoints of up to 48 hours.
 	bucketTallies = 50 * time.Hour
@@ -66,7 +67,7 @@ type wantedTally struct {
 // wanted lists months and days first, and then what is shorter, of the last day
 // first: that is asked for the most.
 func (t tallies) wanted(oldest, now time.Time, keep TallyKeep) (list []wantedTally) {
-	kept, hours := now.Add(-keep.Rollups), now.Add(-min(hourTallies, keep.Rollups))
+	kept, hours := now.Add(-keep.Rollups), now.Add(-min(keep.Hours, keep.Rollups))
 	if t.by == models.GroupEndpoint {
 		kept = now.Add(-min(keep.Rollups, keep.Endpoints))
 		hours = kept

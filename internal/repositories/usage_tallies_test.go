@@ -16,7 +16,7 @@ import (
 // the begin of its month.
 var (
 	tallied = time.Date(2026, 2, 3, 9, 45, 0, 0, time.UTC)
-	tallyOf = repositories.TallyKeep{Rollups: 82 * time.Hour, Endpoints: 82 * time.Hour}
+	tallyOf = repositories.TallyKeep{Rollups: 82 * time.Hour, Endpoints: 82 * time.Hour, Hours: 82 * time.Hour}
 )
 
 const outdated = `SELECT count(*) FROM usage_tallies t WHERE changes <>
