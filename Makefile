@@ -10,11 +10,11 @@ FUZZTIME ?= 30s
 BENCHFLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help deps fmt lint vet test race fuzz verify journeys bench demo-crash run run-api run-api-full run-worker \
+.PHONY: help deps fmt lint vet test race fuzz verify journeys bench bench-e2e bench-scale demo-crash run run-api run-api-full run-worker \
 	migrate-up migrate-down docker-up docker-up-full docker-down build clean
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^##  / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-15s%s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^##  / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-15s%s\n", $$1, $$2}' Makefile
 
 ##  Running
 
@@ -44,7 +44,9 @@ migrate-down: ## Undo the newest migration of that database
 docker-up: ## Start PostgreSQL (5433) and Redis (6380) for development
 	$(COMPOSE) --file docker-compose.dev.yml up --detach --wait
 
-docker-up-full: ## Start the whole stack: PostgreSQL (5434), Redis (6381), API (8080), worker (8081)
+docker-up-full: export VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+docker-up-full: export REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
+docker-up-full: ## Start it all: API 8080, worker 8081, PostgreSQL 5434, Redis 6381, Prometheus 9090, Grafana 3001
 	$(COMPOSE) up --detach --build --wait
 
 docker-down: ## Stop both, keeping their data
@@ -69,8 +71,8 @@ fmt: ## Format the Go code
 
 ##  Checking
 
-deps: ## Install what the tests start: Redis, PostgreSQL, nginx, Caddy; and a C compiler
-	$(DEPS) redis postgres nginx caddy gcc
+deps: ## Install what the tests start: Redis, PostgreSQL, nginx, Caddy, Prometheus; and a C compiler
+	$(DEPS) redis postgres nginx caddy prometheus gcc
 	go mod download
 
 test: ## Run the tests
@@ -83,7 +85,7 @@ race: ## Run the tests under the race detector
 	CGO_ENABLED=1 $(DEPS) redis postgres gcc -- go test -race -shuffle=on -skip '$(LARGE)' ./internal/... ./pkg/...
 
 journeys: ## Run the built programs through whole journeys, behind real gateways
-	$(DEPS) redis postgres nginx caddy -- go test -tags=journeys -count=1 -timeout=15m ./tests/...
+	$(DEPS) redis postgres nginx caddy prometheus -- go test -tags=journeys -count=1 -timeout=15m ./tests/...
 
 fuzz: ## Fuzz every fuzz test for FUZZTIME (30s)
 	scripts/fuzz.sh $(FUZZTIME)
@@ -91,8 +93,9 @@ fuzz: ## Fuzz every fuzz test for FUZZTIME (30s)
 vet: ## Run go vet
 	go vet -tags=journeys ./...
 
-lint: ## Run golangci-lint, go vet among it
+lint: ## Run golangci-lint, go vet among it, and check the container files
 	$(LINT) run ./...
+	go test -C tools/containers -count=1 .
 
 verify: ## Check that modules, formatting and generated files are as they should be
 	scripts/verify.sh
@@ -101,3 +104,9 @@ verify: ## Check that modules, formatting and generated files are as they should
 
 bench: ## Measure the limiter against its peers, in about ten minutes (BENCHFLAGS=-quick: one)
 	$(DEPS) redis -- go run -C bench . $(BENCHFLAGS)
+
+bench-e2e: ## Measure the service over HTTP beside its peers, in about 25 minutes (BENCHFLAGS=-quick: three)
+	$(DEPS) redis postgres -- go run -C bench ./e2e $(BENCHFLAGS)
+
+bench-scale: ## Measure the service with a thousand to ten million keys, in an hour or less (BENCHFLAGS=-quick: minutes)
+	$(DEPS) postgres -- go run -C bench ./scale $(BENCHFLAGS)

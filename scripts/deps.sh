@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that the programs the tests start are on this machine, then runs a command that needs them.
 #
-#   scripts/deps.sh PROGRAM... [-- COMMAND...]      PROGRAM: redis postgres nginx caddy gcc
+#   scripts/deps.sh PROGRAM... [-- COMMAND...]      PROGRAM: redis postgres nginx caddy prometheus gcc
 #
 # What is missing is installed with apt, as root or through sudo. Services of the new packages are neither started
 # nor enabled: the tests start private servers of their own. Where apt cannot help, the command runs in a container
@@ -113,8 +113,9 @@ in_container() {
   local top
   top=$(cd "$(dirname "$0")/.." && pwd)
   docker build --tag viva-test --file "$top/docker/test.Dockerfile" "$top" >&2
+  # Tests mount file systems of their own: a full disk, and the root of the image.
   # The folder belongs to someone else in there, which git refuses; so Go must not ask git for the version.
-  exec docker run --rm --init --shm-size 4g --volume "$top:/src" --workdir /src \
+  exec docker run --rm --init --shm-size 4g --cap-add SYS_ADMIN --security-opt apparmor=unconfined --volume "$top:/src" --workdir /src \
     --volume viva-test-modules:/go/pkg/mod --volume viva-test-cache:/root/.cache \
     --env CGO_ENABLED --env GOFLAGS=-buildvcs=false viva-test "$@"
 }
@@ -125,7 +126,7 @@ The tests start servers of their own, and this machine lacks: $(missing "${progr
 (redis of version 7 or newer, postgres 15 or newer)
 
   Debian 12, Ubuntu 24.04 or newer   try again as root, or with sudo
-  macOS                              brew install redis postgresql@17 nginx caddy
+  macOS                              brew install redis postgresql@17 nginx caddy prometheus
   any other                          start Docker, and the tests run in a container
 END
   exit 1
@@ -145,7 +146,7 @@ fi
 programs=()
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
   case $1 in
-    redis | postgres | nginx | caddy | gcc) programs+=("$1") ;;
+    redis | postgres | nginx | caddy | prometheus | gcc) programs+=("$1") ;;
     *) usage ;;
   esac
   shift

@@ -42,6 +42,8 @@ marks() { git grep --untracked -nwE 'TODO|FIXME|XXX|HACK' -- '*.go' '*.sql' '*.l
 expect_nothing "not formatted (make fmt)" gofmt -l .
 expect_nothing "go.mod or go.sum not tidy (go mod tidy)" go mod tidy -diff
 expect_nothing "go.mod or go.sum of bench not tidy (go -C bench mod tidy)" go -C bench mod tidy -diff
+expect_nothing "go.mod or go.sum of tools/containers not tidy (go -C tools/containers mod tidy)" \
+  go -C tools/containers mod tidy -diff
 expect_nothing "bench does not build, or go vet complains of it" go -C bench vet ./...
 expect_nothing "a module is not what go.sum says" modules_intact
 expect_nothing "go generate fails, or changed these files (commit them)" generated_current

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -181,6 +182,8 @@ func TestAWorkerAnswersHealthChecksAndNothingElse(t *testing.T) {
 	redis.Restore()
 	eventually(t, patience, func() error { return c.answers(200, "GET", "/health/ready") })
 
+	worker.signal(syscall.SIGUSR2)
+	worker.awaitOutput(patience, regexp.MustCompile(`changed by a signal.*debug`))
 	worker.signal(syscall.SIGINT)
 	require.Equal(t, 0, worker.exit(), worker.output)
 }

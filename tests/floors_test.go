@@ -21,10 +21,10 @@ type tree struct {
 
 var trees = []tree{
 	{"pkg/apierror", 0}, {"pkg/ratelimit", 0}, {"pkg/apikey", 0}, {"migrations", 0},
-	{"internal/models", 1}, {"internal/config", 1}, {"pkg/client", 1},
+	{"internal/models", 1}, {"internal/logging", 1}, {"internal/config", 1}, {"pkg/client", 1},
 	{"internal/services/*", 2},
 	{"internal/controllers", 3}, {"internal/grpcapi", 3}, {"internal/middleware", 3}, {"internal/repositories", 3},
-	{"internal/queue", 3}, {"internal/cache", 3}, {"internal/journal", 3}, {"internal/notify", 3}, {"internal/metrics", 3},
+	{"internal/queue", 3}, {"internal/cache", 3}, {"internal/journal", 3}, {"internal/notify", 3}, {"internal/metrics", 3}, {"internal/tracing", 3},
 	{"internal/app", 4},
 	{"internal/cli", 5},
 	{"cmd/*", 6}, {"scripts/*", 6},
@@ -84,7 +84,7 @@ func forbidden(importer string, from tree, imported string) string {
 // technologies stay at the edge: the domain knows none of them.
 var technologies = []string{
 	"github.com/danielgtaylor/huma", "github.com/gin-gonic/gin", "github.com/hibiken/asynq", "github.com/jackc/pgx",
-	"github.com/redis/go-redis", "github.com/spf13/viper", "gorm.io",
+	"github.com/prometheus", "github.com/redis/go-redis", "github.com/spf13/viper", "go.opentelemetry.io", "gorm.io",
 }
 
 // The limiter is usable alone. What joins it to something else stands in a package of its own.

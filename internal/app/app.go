@@ -32,28 +32,36 @@ type App struct {
 	cfg      *config.Config
 	role     config.Role
 	log      *zap.Logger
+	level    *logLevel
 	parts    *lifecycle
 	listener net.Listener
+	metrics  *instruments
+	traces   traces
+	scraped  net.Listener // nil where metrics have no listener of their own
 }
 
 // New opens everything the process needs. An App that was made must be
 // started, or stopped.
 func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error) {
-	log, err := newLogger(cfg, o.Log)
+	log, level, err := newLogger(cfg, o.Log)
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
-	a := &App{cfg: cfg, role: o.Role, log: log, parts: newLifecycle(log)}
+	a := &App{cfg: cfg, role: o.Role, log: log, level: level, parts: newLifecycle(log), metrics: newInstruments(o.Role, o.Version)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.parts.stop(ctx))
 		}
 	}()
-	engines, err := openEngines(ctx, cfg, o.Role, a.parts, log)
+	a.parts.opened("log level", level.close)
+	if a.traces, err = newTraces(cfg, o.Version, a.parts, log); err != nil {
+		return nil, fmt.Errorf("tracing: %w", err)
+	}
+	engines, err := openEngines(ctx, cfg, o.Role, a.parts, a.metrics, a.traces, log)
 	if err != nil {
 		return nil, err
 	}
-	telling := newNotifications(cfg, o.Version, engines.db, a.parts, log)
+	telling := newNotifications(cfg, o.Version, engines.db, a.parts, a.metrics, a.traces, log)
 	alerting := newAlerts(engines.db, log)
 	if o.Role != config.RoleAPI {
 		jobs := handlers{upkeep: newUsageUpkeep(cfg, engines.db)}
@@ -61,11 +69,15 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error)
 			return nil, err
 		}
 	}
-	probes := engines.probes(cfg, o.Role, log)
+	a.metrics.connections(engines)
+	probes := engines.probes(cfg, o.Role)
+	a.metrics.dependencies(probes)
+	probes = logged(probes, log)
 	if o.Role == config.RoleWorker {
-		return a, a.serveHealth(ctx, o, engines, probes)
+		return a, a.serveHealth(ctx, o, probes)
 	}
-	services, err := newServices(cfg, engines, a.parts, log)
+	headroom()
+	services, err := newServices(cfg, engines, a.parts, a.metrics, log)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +96,9 @@ func (a *App) Start(ctx context.Context) error {
 	a.log.Info("started", zap.String("process", string(a.role)), zap.String("addr", a.listener.Addr().String()))
 	return nil
 }
+
+// ToggleDebug turns debug lines in the log on, or the configured level back.
+func (a *App) ToggleDebug() { a.level.toggle() }
 
 // Failed tells when a part has ended by itself; the process should then stop.
 func (a *App) Failed() <-chan error { return a.parts.failed }

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/viva/rate-limiter/internal/logging"
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/internal/repositories"
 	"github.com/viva/rate-limiter/internal/services/audit"
@@ -32,15 +33,14 @@ func (c *changes) Record(ctx context.Context, list ...models.Change) error {
 	if err := c.audit.Record(ctx, list...); err != nil {
 		return err
 	}
-	var stale []models.Invalidation
+	var dependencies []models.Dependency
 	for i := range list {
-		for _, d := range list[i].Stale {
-			stale = append(stale, models.Invalidation{Subject: d.Subject, Version: d.Version})
-		}
+		dependencies = append(dependencies, list[i].Stale...)
 	}
-	if len(stale) == 0 {
+	if len(dependencies) == 0 {
 		return nil
 	}
+	stale := models.Invalidations(dependencies)
 	if err := c.invalidations.Append(ctx, stale); err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (c *changes) Record(ctx context.Context, list ...models.Change) error {
 	c.db.AfterCommit(ctx, func() {
 		// The change stands whatever becomes of this: nodes also read the table.
 		if err := c.publish(context.WithoutCancel(ctx), stale); err != nil {
-			c.log.Warn("invalidation not published; nodes will poll it", zap.Error(err))
+			c.log.Warn("invalidation not published; nodes will poll it", zap.Error(err), logging.In(ctx))
 		}
 	})
 	return nil

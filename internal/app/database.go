@@ -29,7 +29,7 @@ func OpenDatabase(ctx context.Context, cfg *config.Config) (*Database, error) {
 			return nil, err
 		}
 	}
-	db, err := openDatabase(ctx, cfg, log)
+	db, err := openDatabase(ctx, cfg, traces{}, log)
 	if err != nil {
 		return nil, err
 	}

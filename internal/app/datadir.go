@@ -8,13 +8,16 @@ import (
 	"syscall"
 )
 
+// dataLock is the file of a data folder that its process has locked.
+const dataLock = "lock"
+
 // lockDataDir makes the folder of one `viva serve` where needed, and locks it
 // against another until the file is closed or the process ends, however it ends.
 func lockDataDir(path string) (*os.File, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := os.OpenFile(filepath.Join(path, dataLock), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}

@@ -39,7 +39,7 @@ type limits interface {
 }
 
 // openEngines opens what the configuration names and closes it with l.
-func openEngines(ctx context.Context, cfg *config.Config, role config.Role, l *lifecycle, log *zap.Logger) (*engines, error) {
+func openEngines(ctx context.Context, cfg *config.Config, role config.Role, l *lifecycle, m *instruments, t traces, log *zap.Logger) (*engines, error) {
 	if cfg.Database.URL == "" {
 		lock, err := lockDataDir(cfg.Data.Dir)
 		if err != nil {
@@ -47,7 +47,7 @@ func openEngines(ctx context.Context, cfg *config.Config, role config.Role, l *l
 		}
 		l.opened("data folder", lock.Close)
 	}
-	db, err := openDatabase(ctx, cfg, log)
+	db, err := openDatabase(ctx, cfg, t, log)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +65,7 @@ func openEngines(ctx context.Context, cfg *config.Config, role config.Role, l *l
 	// that keys share with it and have their limits refused.
 	ofKeys := ratelimit.NewMemory(ratelimit.WithMaxEntries(cfg.RateLimit.MaxEntries))
 	ofStated := ratelimit.NewMemory(ratelimit.WithMaxEntries(cfg.RateLimit.LimitsCheckMaxEntries))
+	m.limitMemory(&cfg.RateLimit, ofKeys, ofStated)
 	if cfg.Redis.URL == "" {
 		e.limits = validation.Embedded{Store: ofKeys, Policy: e.policy}
 		e.stated = validation.Embedded{Store: ofStated, Policy: e.policy}
@@ -79,11 +80,12 @@ func openEngines(ctx context.Context, cfg *config.Config, role config.Role, l *l
 		return nil, err
 	}
 	l.opened("redis", e.redis.Close)
+	t.redis(e.redis)
 	if e.queue, err = openQueue(ctx, cfg, db, l); err != nil {
 		return nil, err
 	}
 	shared := redisstore.New(e.redis, redisstore.WithNamespace(cfg.Redis.Namespace))
-	guard := validation.NewGuard(shared, ofKeys, validation.GuardOptions{
+	guarding := validation.GuardOptions{
 		Policy:   e.policy,
 		Timeout:  cfg.RateLimit.StoreTimeout,
 		Failures: cfg.RateLimit.Breaker.Failures,
@@ -95,10 +97,15 @@ func openEngines(ctx context.Context, cfg *config.Config, role config.Role, l *l
 				log.Error("the limit store is out of reach", zap.String("policy", cfg.RateLimit.OnStoreFailure))
 			}
 		},
-	})
+	}
+	m.limitStore(&guarding)
+	guard := validation.NewGuard(t.limits(shared), ofKeys, guarding)
 	e.limits, e.stated = guard, guard.WithLocal(ofStated)
 	return e, nil
 }
+
+// serveLock is the name of the lock of a process that keeps limits in its memory.
+const serveLock = "serve"
 
 // beAlone makes sure that limits kept in this process's memory are the only
 // ones over its database.
@@ -106,7 +113,7 @@ func (e *engines) beAlone(ctx context.Context, role config.Role, l *lifecycle) e
 	if role != config.RoleServe {
 		return fmt.Errorf("the %s process needs redis.url", role)
 	}
-	lock, ok, err := e.db.AdvisoryLock(ctx, "serve")
+	lock, ok, err := e.db.AdvisoryLock(ctx, serveLock)
 	if err != nil {
 		return err
 	}
@@ -119,16 +126,21 @@ func (e *engines) beAlone(ctx context.Context, role config.Role, l *lifecycle) e
 }
 
 // openDatabase opens PostgreSQL, or the SQLite file in the data folder.
-func openDatabase(ctx context.Context, cfg *config.Config, log *zap.Logger) (*repositories.DB, error) {
-	o := repositories.Options{
-		MaxOpenConns: cfg.Database.MaxOpenConns, MaxIdleConns: cfg.Database.MaxIdleConns,
-		ConnMaxLifetime: cfg.Database.ConnMaxLifetime, QueryTimeout: cfg.Database.QueryTimeout,
-		DefaultPrefix: cfg.Keys.DefaultPrefix, Logger: log.Named("database"), Clock: time.Now,
-	}
+func openDatabase(ctx context.Context, cfg *config.Config, t traces, log *zap.Logger) (*repositories.DB, error) {
+	o := databaseOptions(cfg, log)
+	t.statements(&o, cfg)
 	if cfg.Database.URL == "" {
 		return repositories.OpenSQLite(ctx, databaseFile(cfg), o)
 	}
 	return repositories.OpenPostgres(ctx, string(cfg.Database.URL), o)
+}
+
+func databaseOptions(cfg *config.Config, log *zap.Logger) repositories.Options {
+	return repositories.Options{
+		MaxOpenConns: cfg.Database.MaxOpenConns, MaxIdleConns: cfg.Database.MaxIdleConns,
+		ConnMaxLifetime: cfg.Database.ConnMaxLifetime, QueryTimeout: cfg.Database.QueryTimeout,
+		DefaultPrefix: cfg.Keys.DefaultPrefix, Logger: log.Named("database"), Clock: time.Now,
+	}
 }
 
 // openRedis opens the servers of the URL; setting names it in errors.

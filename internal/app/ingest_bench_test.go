@@ -69,7 +69,7 @@ func benchmarkIngest(b *testing.B, refused int, db *repositories.DB) {
 		require.NoError(b, r.Record(keys[n%len(keys)], &record))
 	}
 	cfg := &config.Config{Usage: config.Usage{RawRowsPerSecond: 500, EndpointsPerKey: 200}}
-	ingester := newIngester(cfg, db, journalSource{j}, privacy.NewForgotten(repositories.NewPrivacy(db)), func(string, error) {})
+	ingester := newIngester(cfg, db, journalSource{j}, privacy.NewForgotten(repositories.NewPrivacy(db)), nil, func(string, error) {})
 	b.ResetTimer()
 	require.NoError(b, ingester.Drain(b.Context()))
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")

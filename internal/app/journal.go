@@ -160,7 +160,7 @@ func (d *Database) Replay(ctx context.Context, cfg *config.Config, dir string, p
 	for _, s := range streams {
 		source.last[s.ID] = s.Last
 	}
-	drained := newIngester(cfg, d.db, source, forgotten, report).Drain(ctx)
+	drained := newIngester(cfg, d.db, source, forgotten, nil, report).Drain(ctx)
 	for i, s := range streams {
 		cursor, err := d.Cursor(ctx, s.ID)
 		if err != nil {

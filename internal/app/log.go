@@ -10,13 +10,15 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/viva/rate-limiter/internal/config"
+	"github.com/viva/rate-limiter/internal/logging"
 )
 
-// newLogger makes the process's log: JSON for machines, or lines for people.
-func newLogger(cfg *config.Config, w io.Writer) (*zap.Logger, error) {
-	level, err := zapcore.ParseLevel(cfg.Log.Level)
+// newLogger makes the process's log, JSON for machines or lines for people, and
+// what changes how much is written.
+func newLogger(cfg *config.Config, w io.Writer) (*zap.Logger, *logLevel, error) {
+	configured, err := zapcore.ParseLevel(cfg.Log.Level)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	encoding := zap.NewProductionEncoderConfig()
 	encoding.TimeKey = "time"
@@ -31,7 +33,9 @@ func newLogger(cfg *config.Config, w io.Writer) (*zap.Logger, error) {
 		encoding.ConsoleSeparator = "  "
 		encoder = zapcore.NewConsoleEncoder(encoding)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)), nil
+	level := &logLevel{AtomicLevel: zap.NewAtomicLevelAt(configured), configured: configured, now: clock}
+	level.log = zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level.AtomicLevel))
+	return level.log, level, nil
 }
 
 // redisLog takes what the Redis client has to say for itself: attempts that
@@ -39,6 +43,6 @@ func newLogger(cfg *config.Config, w io.Writer) (*zap.Logger, error) {
 type redisLog struct{ log *zap.Logger }
 
 // Printf writes a line.
-func (r redisLog) Printf(_ context.Context, format string, v ...any) {
-	r.log.Debug(fmt.Sprintf(format, v...))
+func (r redisLog) Printf(ctx context.Context, format string, v ...any) {
+	r.log.Debug(fmt.Sprintf(format, v...), logging.In(ctx))
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/viva/rate-limiter/internal/cache"
 	"github.com/viva/rate-limiter/internal/config"
 	"github.com/viva/rate-limiter/internal/journal"
+	"github.com/viva/rate-limiter/internal/logging"
+	"github.com/viva/rate-limiter/internal/metrics"
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/internal/repositories"
 	"github.com/viva/rate-limiter/internal/services/privacy"
@@ -33,7 +35,7 @@ type metering struct {
 
 // meter opens the journal and keeps an ingester running that brings it into the
 // database, if metering is on.
-func meter(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) (metering, error) {
+func meter(cfg *config.Config, e *engines, l *lifecycle, m *instruments, log *zap.Logger) (metering, error) {
 	if !cfg.Journal.Enabled {
 		return metering{}, nil
 	}
@@ -43,7 +45,7 @@ func meter(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) (meter
 		return metering{}, err
 	}
 	l.opened("journal", j.Close)
-	ingester := newIngester(cfg, e.db, journalSource{j}, rememberErasures(e.db, l), func(message string, err error) {
+	ingester := newIngester(cfg, e.db, journalSource{j}, rememberErasures(e.db, l), metrics.NewIngest(m.Set), func(message string, err error) {
 		if err == nil {
 			log.Info(message)
 			return
@@ -51,25 +53,26 @@ func meter(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) (meter
 		log.Error(message, zap.Error(err))
 	})
 	runIngester(l, ingester, log)
-	m := metering{recorder: recorder{journal: j}, quotas: rebuildQuotas(e, l, log)}
+	m.metering(j, ingester)
+	metered := metering{recorder: recorder{journal: j}, quotas: rebuildQuotas(e, l, log)}
 	if e.redis == nil {
-		m.receipts = cache.NewLocalReceipts(cfg.Checks.SettleWithin, time.Now)
+		metered.receipts = cache.NewLocalReceipts(cfg.Checks.SettleWithin, time.Now)
 	} else {
-		m.receipts = cache.NewReceipts(e.redis, cfg.Redis.Namespace, cfg.Checks.SettleWithin, cfg.RateLimit.StoreTimeout)
+		metered.receipts = cache.NewReceipts(e.redis, cfg.Redis.Namespace, cfg.Checks.SettleWithin, cfg.RateLimit.StoreTimeout)
 	}
-	m.settler = validation.NewSettler(m.receipts, e.limits, m.recorder)
-	return m, nil
+	metered.settler = validation.NewSettler(metered.receipts, e.limits, metered.recorder)
+	return metered, nil
 }
 
 // newIngester makes what brings a journal into the database.
 func newIngester(cfg *config.Config, db *repositories.DB, source usage.Journal, forgotten *privacy.Forgotten,
-	report func(message string, err error),
+	observer usage.Observer, report func(message string, err error),
 ) *usage.Ingester {
 	return usage.NewIngester(source, repositories.NewStreams(db), repositories.NewIngest(db),
 		usage.NewActivity(repositories.NewActivity(db)), usage.IngesterOptions{
 			Node: nodeName(), RawRowsPerSecond: cfg.Usage.RawRowsPerSecond, EndpointsPerKey: cfg.Usage.EndpointsPerKey,
 			Now: clock, Report: report, Forget: forgotten.Blank,
-			Jobs: repositories.NewJobs(db),
+			Jobs: repositories.NewJobs(db), Observer: observer,
 		})
 }
 
@@ -99,8 +102,8 @@ func rebuildQuotas(e *engines, l *lifecycle, log *zap.Logger) *validation.Quotas
 	quotas := validation.NewQuotas(struct {
 		repositories.Quotas
 		repositories.Streams
-	}{repositories.NewQuotas(e.db), repositories.NewStreams(e.db)}, e.limits, time.Now, func(message string, err error) {
-		log.Warn(message, zap.Error(err))
+	}{repositories.NewQuotas(e.db), repositories.NewStreams(e.db)}, e.limits, time.Now, func(ctx context.Context, message string, err error) {
+		log.Warn(message, zap.Error(err), logging.In(ctx))
 	})
 	l.loop("quotas", quotas.Run)
 	return quotas

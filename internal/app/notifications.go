@@ -28,7 +28,7 @@ const (
 // newNotifications joins what tells people and programs of events to the
 // database and to the world outside. It is made for every process: those with an
 // API send tests.
-func newNotifications(cfg *config.Config, version string, db *repositories.DB, l *lifecycle, log *zap.Logger) *notifications.Service {
+func newNotifications(cfg *config.Config, version string, db *repositories.DB, l *lifecycle, m *instruments, t traces, log *zap.Logger) *notifications.Service {
 	c := cfg.Notify
 	sender := notify.New(notify.Options{
 		Version: version, AllowNetworks: c.AllowNetworks, AllowHTTP: c.AllowHTTP, Now: time.Now,
@@ -47,8 +47,8 @@ func newNotifications(cfg *config.Config, version string, db *repositories.DB, l
 		Changes: &changes{
 			db: db, audit: audit.New(repositories.NewAudit(db), clock), invalidations: repositories.NewInvalidations(db), log: log,
 		},
-		Sender: sender, Checker: sender, EmailMissing: missing,
-		GroupWait: c.GroupWait, DisableAfter: c.DisableAfter, Now: clock, Random: rand.Float64,
+		Sender: t.sending(sender), Checker: sender, EmailMissing: missing,
+		GroupWait: c.GroupWait, DisableAfter: c.DisableAfter, Now: clock, Random: rand.Float64, OnAttempt: m.attempts(),
 	})
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/viva/rate-limiter/pkg/apikey"
 )
 
 // export reads an export by kind, and checks that it is whole.
@@ -61,6 +63,29 @@ func TestWhereCallsCameFromIsExportedAndErasedOnEveryEngine(t *testing.T) {
 			require.Equal(t, object{}, p.do("POST", "/api/v1/validate", check)["key"].(object)["metadata"], "the process that erases knows at once")
 			require.Equal(t, []any{"", "198.51.100.1"}, came(2), "what happens later is not erased")
 			require.EqualValues(t, 2, p.export(path)["usage_totals"][0]["requests"])
+		})
+	}
+}
+
+func TestAnImportIsToldInTheExportOfEachOfItsKeys(t *testing.T) {
+	for _, e := range allEngines {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			p := run(t, e.role, e.environ(t)...)
+			brought := func(secret string) object {
+				return object{"name": secret, "import": object{"hash": apikey.Sum(secret).String()}}
+			}
+			p.headers = http.Header{"Prefer": {"respond-async, return=minimal"}}
+			answer := p.do("POST", "/api/v1/keys/bulk", object{"keys": []object{brought("made-elsewhere-1"), {"name": "ours"}, brought("made-elsewhere-2")}})
+			require.Len(t, answer["data"], 1, "a secret is always shown")
+			require.Equal(t, "ours", answer["data"].([]any)[0].(object)["name"])
+			for _, secret := range []string{"made-elsewhere-1", "made-elsewhere-2"} {
+				require.Equal(t, true, p.check(secret)["allowed"])
+				id := p.do("POST", "/api/v1/keys/lookup", object{"api_key": secret})["id"].(string)
+				entries := p.export("/api/v1/keys/" + id)["audit_logs"]
+				require.Len(t, entries, 1)
+				require.Equal(t, "key.import", entries[0]["action"])
+			}
 		})
 	}
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/viva/rate-limiter/internal/config"
 	"github.com/viva/rate-limiter/internal/controllers"
+	"github.com/viva/rate-limiter/internal/logging"
 	"github.com/viva/rate-limiter/internal/queue"
 	"github.com/viva/rate-limiter/internal/repositories"
 	"github.com/viva/rate-limiter/internal/services/jobs"
@@ -58,11 +60,12 @@ func (a *App) work(e *engines, kinds []queue.Kind) error {
 		},
 		Concurrency: c.Concurrency, Strict: c.StrictPriority, ShutdownTimeout: c.ShutdownTimeout,
 		Weights: queue.Weights{Critical: c.CriticalWeight, Default: c.DefaultWeight, Low: c.LowWeight},
-		Now:     time.Now, Log: a.log.Named("jobs"),
+		Now:     time.Now, Log: a.log.Named("jobs"), OnRun: a.metrics.runs(kinds), Trace: a.traces.jobs(),
 	})
 	if err != nil {
 		return err
 	}
+	a.metrics.whole(a.cfg, e, kinds)
 	a.parts.add("jobs", worker.Start, worker.Stop)
 	return nil
 }
@@ -87,12 +90,13 @@ func queueProbe(e *engines, role config.Role, namespace string) controllers.Prob
 
 // logged makes probes that tell the log why something is not ready.
 func logged(list []controllers.Probe, log *zap.Logger) []controllers.Probe {
+	list = slices.Clone(list)
 	for i := range list {
 		name, check := list[i].Name, list[i].Check
 		list[i].Check = func(ctx context.Context) error {
 			err := check(ctx)
 			if err != nil {
-				log.Warn("not ready", zap.String("dependency", name), zap.Error(err))
+				log.Warn("not ready", zap.String("dependency", name), zap.Error(err), logging.In(ctx))
 			}
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/viva/rate-limiter/internal/logging"
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/internal/repositories"
 	"github.com/viva/rate-limiter/pkg/apikey"
@@ -28,7 +29,7 @@ func (r keyReader) Snapshot(ctx context.Context, hash apikey.Hash) (*models.Snap
 	if sealed, pepper := r.peppers.Seal(hash); snapshot.Secret.PepperID != pepper {
 		if err := r.keys.Rehash(ctx, snapshot.Secret.ID, sealed, pepper); err != nil {
 			// The older form still opens the key; the next read tries again.
-			r.log.Warn("secret not moved to the pepper in use", zap.String("secret", string(snapshot.Secret.ID)), zap.Error(err))
+			r.log.Warn("secret not moved to the pepper in use", zap.String("secret", string(snapshot.Secret.ID)), zap.Error(err), logging.In(ctx))
 		}
 	}
 	return snapshot, nil

@@ -13,14 +13,19 @@ import (
 	"github.com/viva/rate-limiter/internal/middleware"
 )
 
-// serve adds an HTTP server for the handler. Its address is taken now, so that
-// a port in use fails before anything runs.
-func (a *App) serve(ctx context.Context, addr string, handler http.Handler) error {
+// serve adds the HTTP server of the process.
+func (a *App) serve(ctx context.Context, addr string, handler http.Handler) (err error) {
+	a.listener, err = a.serveAt(ctx, "http", addr, handler, a.listen)
+	return err
+}
+
+// serveAt adds an HTTP server for the handler, which listen runs. Its address is
+// taken now, so that a port in use fails before anything runs.
+func (a *App) serveAt(ctx context.Context, name, addr string, handler http.Handler, listen func(*http.Server, net.Listener) error) (net.Listener, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	a.listener = listener
 	s := a.cfg.Server
 	server := &http.Server{
 		Handler:           handler,
@@ -29,21 +34,21 @@ func (a *App) serve(ctx context.Context, addr string, handler http.Handler) erro
 		WriteTimeout:      s.WriteTimeout,
 		IdleTimeout:       s.IdleTimeout,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          zap.NewStdLog(a.log.Named("http")),
+		ErrorLog:          zap.NewStdLog(a.log.Named(name)),
 	}
-	a.parts.opened("listener", func() error {
+	a.parts.opened(name+" listener", func() error {
 		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
 			return err
 		}
 		return nil // the server has closed it
 	})
 	done := make(chan struct{})
-	a.parts.add("http server", func(context.Context) error {
+	a.parts.add(name+" server", func(context.Context) error {
 		go func() { // ends with Shutdown, which awaits it
 			defer close(done)
-			err := a.listen(server, listener)
+			err := listen(server, listener)
 			if !errors.Is(err, http.ErrServerClosed) {
-				a.parts.fail("http server", err)
+				a.parts.fail(name+" server", err)
 			}
 		}()
 		return nil
@@ -57,7 +62,7 @@ func (a *App) serve(ctx context.Context, addr string, handler http.Handler) erro
 		<-done
 		return err
 	})
-	return nil
+	return listener, nil
 }
 
 func (a *App) listen(server *http.Server, listener net.Listener) error {
@@ -73,7 +78,7 @@ func (a *App) newEngine() *gin.Engine {
 	engine := gin.New()
 	cors, security := a.cfg.Server.CORS, a.cfg.Server.SecurityHeaders
 	middleware.Install(engine, middleware.Options{
-		Log: a.log.Named("http"), Now: time.Now, Proxies: a.cfg.Server.TrustedProxies,
+		Log: a.log.Named("http"), Requests: a.metrics.requests, Tracer: a.traces.requests(), Now: time.Now, Proxies: a.cfg.Server.TrustedProxies,
 		CORS: middleware.CORS{
 			AllowedOrigins: cors.AllowedOrigins, AllowedMethods: cors.AllowedMethods,
 			AllowedHeaders: cors.AllowedHeaders, MaxAge: cors.MaxAge,

@@ -24,6 +24,7 @@ import (
 
 // services are the domain, joined to the engines.
 type services struct {
+	changes    *changes
 	access     *access.Service
 	audit      *audit.Service
 	jobs       *jobs.Service
@@ -43,8 +44,8 @@ type services struct {
 
 // newServices joins the services to the engines and to a cache that hears of
 // every change; l runs its feed and closes it.
-func newServices(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) (*services, error) {
-	metering, err := meter(cfg, e, l, log)
+func newServices(cfg *config.Config, e *engines, l *lifecycle, m *instruments, log *zap.Logger) (*services, error) {
+	metering, err := meter(cfg, e, l, m, log)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +63,7 @@ func newServices(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) 
 		keys: repositories.NewKeys(e.db), keyspaces: repositories.NewKeyspaces(e.db), peppers: peppers, log: log,
 	}, bounds)
 	l.opened("key cache", keyCache.Close)
+	m.keyCache(keyCache, feed)
 	tokenCache := cache.NewTokens(feed, tokenReader{repositories.NewTokens(e.db)}, bounds)
 	l.opened("token cache", tokenCache.Close)
 
@@ -79,18 +81,19 @@ func newServices(cfg *config.Config, e *engines, l *lifecycle, log *zap.Logger) 
 		reports = usage.NewReports(keyStore, metering.recorder, clock)
 	}
 	return &services{
-		access: access.New(repositories.NewTokens(e.db), tokenCache, changes, clock),
-		audit:  auditing,
-		jobs:   newJobs(cfg, e, changes),
-		keys:   newKeys(cfg, e, changes),
-		owners: owners.New(ownerStore, ownerStore, planStore, changes, cfg.Plans.Default, clock),
-		plans:  plans.New(planStore, planStore, changes, clock),
+		changes: changes,
+		access:  access.New(repositories.NewTokens(e.db), tokenCache, changes, clock),
+		audit:   auditing,
+		jobs:    newJobs(cfg, e, changes),
+		keys:    newKeys(cfg, e, changes),
+		owners:  owners.New(ownerStore, ownerStore, planStore, changes, cfg.Plans.Default, clock),
+		plans:   plans.New(planStore, planStore, changes, clock),
 		privacy: privacy.New(privacy.Deps{
 			Keys: keyStore, Owners: ownerStore, Data: repositories.NewPrivacy(e.db), Changes: changes, Now: clock,
 		}),
 		validation: validation.New(validation.Deps{
 			Keys: keyCache, Limits: e.limits, Stated: e.stated,
-			Recorder: metering.recorder, Quotas: metering.quotas, Receipts: metering.receipts, Now: time.Now,
+			Recorder: metering.recorder, Quotas: metering.quotas, Receipts: metering.receipts, Observer: m.checks, Now: time.Now,
 		}),
 		settler:   metering.settler,
 		reports:   reports,

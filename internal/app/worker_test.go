@@ -3,6 +3,7 @@ package app
 import (
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -91,7 +92,7 @@ func TestAWorkerTellsPrometheusOfJobs(t *testing.T) {
 		defer response.Body.Close()
 		text, err := io.ReadAll(response.Body)
 		require.NoError(t, err)
-		return strings.Contains(string(text), "viva_jobs_up 1\n") && strings.Contains(string(text), `viva_queue_runs_today{queue="low",result="done"} `) &&
-			strings.Contains(string(text), "go_goroutines ")
+		return strings.Contains(string(text), "viva_jobs_up 1\n") &&
+			regexp.MustCompile(`viva_job_runs_total\{kind="usage:partitions",result="done"\} [1-9]`).Match(text) && strings.Contains(string(text), "go_goroutines ")
 	}, 10*time.Second, 50*time.Millisecond)
 }

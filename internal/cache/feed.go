@@ -151,9 +151,9 @@ func (f *Feed) Publish(ctx context.Context, changed []models.Invalidation) error
 }
 
 func dependencies(rows []models.Invalidation) []models.Dependency {
-	stale := make([]models.Dependency, len(rows))
-	for i, row := range rows {
-		stale[i] = models.Dependency{Subject: row.Subject, Version: row.Version}
+	stale := make([]models.Dependency, 0, len(rows))
+	for i := range rows {
+		stale = append(stale, rows[i].Stale()...)
 	}
 	return stale
 }
@@ -227,7 +227,7 @@ func (f *Feed) poll(ctx context.Context) (news []models.Dependency, err error) {
 		last = max(last, row.ID)
 		seen[row.ID] = struct{}{}
 		if _, old := f.seen[row.ID]; !old {
-			news = append(news, models.Dependency{Subject: row.Subject, Version: row.Version})
+			news = append(news, row.Stale()...)
 		}
 	}
 	f.raise(news)

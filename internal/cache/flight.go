@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/viva/rate-limiter/internal/logging"
 	"github.com/viva/rate-limiter/pkg/apierror"
 	"github.com/viva/rate-limiter/pkg/apikey"
 )
@@ -81,10 +82,11 @@ func (c *versioned[V]) read(ctx context.Context, hash apikey.Hash, doubted *entr
 	if err == nil {
 		err = ctx.Err() // so late that what has changed meanwhile may be forgotten
 	}
-	switch {
-	case errors.Is(err, apierror.CodeNotFound):
-		e.missing = err
-	case err != nil:
+	if errors.Is(err, apierror.CodeNotFound) {
+		e.missing, err = err, nil
+	}
+	c.counts.loads.count(e.missing == nil, err)
+	if err != nil {
 		return nil, false, unavailable(ctx, err)
 	}
 	if err := c.bind(e, anchor); err != nil {
@@ -136,12 +138,13 @@ func (c *versioned[V]) shared(ctx context.Context, hash apikey.Hash, anchor link
 		return nil
 	}
 	e, err := c.fetch(ctx, hash, at)
+	c.counts.redis.count(e != nil, err)
 	if err == nil && e != nil {
 		err = c.bind(e, anchor)
 	}
 	if err != nil {
 		// Also where another version of this program wrote it.
-		c.feed.log.Debug("a value in Redis cannot be used", zap.Error(err))
+		c.feed.log.Debug("a value in Redis cannot be used", zap.Error(err), logging.In(ctx))
 		return nil
 	}
 	if e != nil && !e.current() {
@@ -173,6 +176,6 @@ func (c *versioned[V]) share(ctx context.Context, e *entry[V]) {
 		err = c.feed.remote.store(ctx, e.hash, e.made[0].Version, data)
 	}
 	if err != nil {
-		c.feed.log.Debug("a value is not shared through Redis", zap.Error(err))
+		c.feed.log.Debug("a value is not shared through Redis", zap.Error(err), logging.In(ctx))
 	}
 }

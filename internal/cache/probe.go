@@ -16,6 +16,9 @@ type Server struct {
 	Addr           string // empty for a single server
 	Version        string // of Redis, or of the Redis that it is compatible with
 	EvictionPolicy string // "unknown" where the server keeps it to itself
+	Used, Max      int64  // bytes of memory; Max is 0 where it has no bound but the machine's
+	Machine        int64  // bytes of memory of its machine; 0 where it does not tell
+	AppendOnly     bool   // it keeps on disk what it is told
 }
 
 const (
@@ -64,6 +67,8 @@ func probe(ctx context.Context, addr string, client redis.Cmdable) (Server, erro
 	if policy := info["maxmemory_policy"]; policy != "" {
 		server.EvictionPolicy = policy
 	}
+	server.Used, server.Max, server.Machine = number(info["used_memory"]), number(info["maxmemory"]), number(info["total_system_memory"])
+	server.AppendOnly = info["aof_enabled"] == "1"
 	return server, server.check(info["role"])
 }
 
@@ -80,6 +85,15 @@ func (s Server) check(role string) error {
 		wrong = append(wrong, errors.New("the server is a replica, which cannot be written to"))
 	}
 	return errors.Join(wrong...)
+}
+
+// number reads what a server tells of itself; 0 where it tells nothing.
+func number(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // parseInfo reads the answer of INFO: lines of name:value, and # comments.

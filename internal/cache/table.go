@@ -59,6 +59,9 @@ type shard[V any] struct {
 	ring   []*entry[V]
 	hand   int
 	max    int
+	// hits counts answers. It stands here because a hit has the line of the
+	// processor's cache already.
+	hits atomic.Int64
 }
 
 const (
@@ -82,6 +85,18 @@ func newTable[V any](maxEntries int) *table[V] {
 
 func (t *table[V]) shard(hash *apikey.Hash) *shard[V] {
 	return &t.shards[hash[0]&t.mask]
+}
+
+// count gives the entries there are, and how often one was the answer.
+func (t *table[V]) count() (entries int, hits int64) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.RLock()
+		entries += len(s.ring)
+		s.mu.RUnlock()
+		hits += s.hits.Load()
+	}
+	return entries, hits
 }
 
 // find returns the entry of a hash, or nil.

@@ -62,6 +62,8 @@ type versioned[V any] struct {
 	reads   sync.WaitGroup
 	slots   chan struct{}
 
+	counts counts
+
 	mu      sync.Mutex
 	flights map[apikey.Hash]*flight[V]
 }
@@ -82,14 +84,18 @@ func (c *versioned[V]) get(ctx context.Context, hash apikey.Hash, now time.Time)
 	at := c.feed.since(now)
 	if e := c.known.find(&hash); e != nil && e.current() {
 		if c.fresh(e, at) {
+			c.known.shard(&hash).hits.Add(1)
 			return e.value, nil
 		}
 		if at-c.proven(e) < c.options.MaxStale {
+			c.known.shard(&hash).hits.Add(1)
 			return c.check(ctx, e, at)
 		}
 	} else if e := c.unknown.find(&hash); e != nil && e.current() && at-e.read < c.options.NegativeTTL {
+		c.unknown.shard(&hash).hits.Add(1)
 		return e.value, e.missing
 	}
+	c.counts.misses.Add(1)
 	return c.miss(ctx, hash)
 }
 
@@ -110,7 +116,10 @@ func (c *versioned[V]) proven(e *entry[V]) time.Duration {
 // whoever asks, and settles for what there is.
 func (c *versioned[V]) check(ctx context.Context, e *entry[V], at time.Duration) (V, error) {
 	tried := e.tried.Load()
-	if at-time.Duration(tried) < checkEvery || len(c.slots) == cap(c.slots) || !e.tried.CompareAndSwap(tried, int64(at)) {
+	if since := at - time.Duration(tried); since < checkEvery || len(c.slots) == cap(c.slots) || !e.tried.CompareAndSwap(tried, int64(at)) {
+		if since > checkWait { // by when a read that goes well has come
+			c.counts.stale.Add(1)
+		}
 		return e.value, nil
 	}
 	f, _ := c.join(ctx, e.hash, e)
@@ -125,6 +134,7 @@ func (c *versioned[V]) check(ctx context.Context, e *entry[V], at time.Duration)
 	case <-ctx.Done():
 	}
 	if e.current() {
+		c.counts.stale.Add(1)
 		return e.value, nil
 	}
 	return c.miss(ctx, e.hash)

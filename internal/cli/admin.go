@@ -90,8 +90,14 @@ func versionCommand() *cobra.Command {
 	}
 }
 
-// version is the module's version, or the revision it was built from.
+// release is the version that an image was built as, set by docker/Dockerfile.
+var release string
+
+// version is the release, the module's version, or the revision it was built from.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

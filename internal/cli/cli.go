@@ -38,14 +38,16 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			"Start with `viva serve`: it needs no configuration, no database and no Redis.",
 	}
 	root.AddCommand(
-		serveCommand(), migrateCommand(), tokensCommand(), journalCommand(), configCommand(), healthCommand(), versionCommand(),
+		serveCommand(), processCommand(config.RoleAPI), processCommand(config.RoleWorker),
+		migrateCommand(), tokensCommand(), journalCommand(), doctorCommand(), configCommand(), healthCommand(), versionCommand(),
 	)
 	root.AddCommand(remoteCommands()...)
 	refuseUnknown(root)
 	return execute(ctx, root, args, stdin, stdout, stderr)
 }
 
-// RunProcess executes cmd/api or cmd/worker and returns its exit code.
+// RunProcess executes cmd/api or cmd/worker, which are `viva api` and `viva worker` as programs of their own, and
+// returns its exit code.
 func RunProcess(ctx context.Context, role config.Role, args []string, stdout, stderr io.Writer) int {
 	return execute(ctx, processCommand(role), args, nil, stdout, stderr)
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -182,20 +181,20 @@ func csvRow(header, record []string) (*importRow, error) {
 
 // key is the key that the API is asked to import. A plain secret is hashed here:
 // it never leaves this machine.
-func (row *importRow) key(plain bool) (*client.NewKey, error) {
+func (row *importRow) key(plain bool) (*client.NewKey, apikey.Hash, error) {
 	key := row.NewKey
 	if key.Import == nil {
 		key.Import = &client.Import{Hash: row.Hash, Mask: row.Mask}
 	}
 	switch {
 	case !plain && row.Secret != "":
-		return nil, errors.New("it holds a secret as it is: --plain hashes it before it is sent")
+		return nil, apikey.Hash{}, errors.New("it holds a secret as it is: --plain hashes it before it is sent")
 	case plain && row.Secret == "":
-		return nil, errors.New("with --plain, it must hold a secret")
+		return nil, apikey.Hash{}, errors.New("with --plain, it must hold a secret")
 	case plain && !apikey.Opaque(row.Secret):
-		return nil, errors.New("a secret must be 16 to 512 visible ASCII characters")
+		return nil, apikey.Hash{}, errors.New("a secret must be 16 to 512 visible ASCII characters")
 	case plain && apikey.ValidToken(row.Secret):
-		return nil, errors.New("what is there as a secret is an access token")
+		return nil, apikey.Hash{}, errors.New("what is there as a secret is an access token")
 	case plain:
 		key.Import.Hash = apikey.Sum(row.Secret).String()
 		if key.Import.Mask == "" {
@@ -204,14 +203,8 @@ func (row *importRow) key(plain bool) (*client.NewKey, error) {
 	}
 	hash, err := apikey.ParseHash(key.Import.Hash)
 	if err != nil {
-		return nil, errors.New("its hash must be the SHA-256 of the secret, in 64 hexadecimal digits")
+		return nil, apikey.Hash{}, errors.New("its hash must be the SHA-256 of the secret, in 64 hexadecimal digits")
 	}
 	key.Import.Hash = hash.String()
-	return &key, nil
-}
-
-// size is how much of a request the key takes.
-func size(key *client.NewKey) (int, error) {
-	data, err := json.Marshal(key)
-	return len(data), err
+	return &key, hash, nil
 }

@@ -25,7 +25,7 @@ const (
 func remoteCommands() []*cobra.Command {
 	commands := []*cobra.Command{
 		keysCommand(), ownersCommand(), plansCommand(), keyspacesCommand(), checkCommand(), whoamiCommand(),
-		usageCommand(), violationsCommand(), explainCommand(), queuesCommand(), destinationsCommand(), deliveriesCommand(),
+		usageCommand(), violationsCommand(), explainCommand(), queuesCommand(), logLevelCommand(), destinationsCommand(), deliveriesCommand(),
 		alertsCommand(), alertRulesCommand(),
 	}
 	for _, cmd := range commands {

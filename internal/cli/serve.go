@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,6 +34,10 @@ func processCommand(role config.Role) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			// Before anything takes long: unheeded, the signal would end the process.
+			debug := make(chan os.Signal, 1)
+			signal.Notify(debug, syscall.SIGUSR2)
+			defer signal.Stop(debug)
 			a, err := app.New(cmd.Context(), cfg, app.Options{Role: role, Log: cmd.ErrOrStderr(), Version: version()})
 			if err != nil {
 				return err
@@ -39,14 +46,25 @@ func processCommand(role config.Role) *cobra.Command {
 				return err
 			}
 			fmt.Fprint(cmd.OutOrStdout(), a.Greeting())
-			select {
-			case <-cmd.Context().Done():
-			case err = <-a.Failed():
-			}
+			err = untilEnd(cmd.Context(), a, debug)
 			// What was taken is finished even though the context has ended.
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), cfg.Server.ShutdownTimeout+cfg.Queue.ShutdownTimeout+5*time.Second)
 			defer cancel()
 			return errors.Join(err, a.Stop(ctx))
 		},
+	}
+}
+
+// untilEnd waits until the process is told to stop, or a part of it has failed.
+func untilEnd(ctx context.Context, a *app.App, debug <-chan os.Signal) error {
+	for {
+		select {
+		case <-debug:
+			a.ToggleDebug()
+		case <-ctx.Done():
+			return nil
+		case err := <-a.Failed():
+			return err
+		}
 	}
 }

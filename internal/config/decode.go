@@ -55,6 +55,8 @@ func (s setting) accepts() string {
 		return "true or false"
 	case int, int64:
 		return "a whole number from " + limits
+	case float64:
+		return "a number from " + limits
 	case time.Duration:
 		return "a duration from " + limits
 	case []netip.Prefix:
@@ -101,6 +103,8 @@ func (s setting) set(raw any) error {
 		return s.setBool(text)
 	case int, int64:
 		return s.setInt(text)
+	case float64:
+		return s.setFloat(text)
 	case time.Duration:
 		return s.setDuration(text)
 	default:
@@ -123,6 +127,15 @@ func (s setting) setInt(text string) error {
 		return s.mismatch()
 	}
 	s.value.SetInt(n)
+	return nil
+}
+
+func (s setting) setFloat(text string) error {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(n >= mustFloat(s.tag.Get("min")) && n <= mustFloat(s.tag.Get("max"))) { // NaN is neither
+		return s.mismatch()
+	}
+	s.value.SetFloat(n)
 	return nil
 }
 
@@ -149,10 +162,18 @@ func (s setting) setText(text string) error {
 	return nil
 }
 
-// mustInt and mustDuration read tags, which are part of the program.
+// mustInt, mustFloat and mustDuration read tags, which are part of the program.
 
 func mustInt(text string) int64 {
 	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+func mustFloat(text string) float64 {
+	n, err := strconv.ParseFloat(text, 64)
 	if err != nil {
 		panic(err)
 	}

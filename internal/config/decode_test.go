@@ -18,6 +18,7 @@ var samples = map[string]string{
 	"namespace": "blue", "prefix": "acme", "name": "Pro 2", "pepper": strings.Repeat("p", 32), "token": strings.Repeat("t", 32),
 	"postgres": "postgres://u@h:1/d", "redis": "redis://h:1/2",
 	"server": "mail.example:587", "mailbox": "Ops <ops@mail.example>", "line": "a b",
+	"collector": "https://otel.example/v1/traces", "headers": "authorization=Bearer x",
 }
 
 // another is an accepted value of the setting that is not its default.
@@ -25,7 +26,7 @@ func another(s setting) string {
 	switch value := s.value.Interface().(type) {
 	case bool:
 		return strconv.FormatBool(!value)
-	case int, int64, time.Duration:
+	case int, int64, float64, time.Duration:
 		return s.tag.Get("max")
 	case []netip.Prefix:
 		return "10.0.0.0/8"

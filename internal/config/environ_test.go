@@ -77,8 +77,8 @@ func TestMistakesInTheEnvironment(t *testing.T) {
 			"VIVA_FOO: unknown variable; `viva config` lists them all",
 		},
 		"port, not Kubernetes": {
-			[]string{"VIVA_METRICS_PORT=8080"},
-			"VIVA_METRICS_PORT: unknown variable; `viva config` lists them all",
+			[]string{"VIVA_GATEWAY_PORT=8080"},
+			"VIVA_GATEWAY_PORT: unknown variable; `viva config` lists them all",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

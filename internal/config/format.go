@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"net"
+	"net/http"
 	"net/mail"
 	"net/netip"
 	"net/url"
@@ -38,7 +39,7 @@ var formats = map[string]format{
 	"path":     form("a path", func(s string) bool { return s != "" && !strings.Contains(s, "\x00") }),
 	"origin":   form("* or an origin such as https://app.example.com", isOrigin),
 	"method":   form("an HTTP method in capitals, such as GET", regexp.MustCompile(`^[A-Z]{1,16}$`).MatchString),
-	"header":   form("a header name, such as Content-Type", regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`).MatchString),
+	"header":   form("a header name, such as Content-Type", headerName.MatchString),
 	"namespace": form("1 to 32 of a-z, 0-9, _ and -",
 		regexp.MustCompile(`^[a-z0-9_-]{1,32}$`).MatchString),
 	"prefix": form("at most 16 characters: words of a-z and 0-9 joined by _, beginning with a letter, none of them live or test",
@@ -51,12 +52,19 @@ var formats = map[string]format{
 		regexp.MustCompile(`^([1-9][0-9]{0,2}|1000)$`).MatchString),
 	"token": form("32 to 512 visible ASCII characters without spaces",
 		regexp.MustCompile(`^[!-~]{32,512}$`).MatchString),
+	"collector": form("a URL such as http://127.0.0.1:4318, without user, query or fragment", isCollector),
+	"headers": form("headers such as authorization=Bearer x,tenant=a", func(s string) bool {
+		_, err := ParseHeaders(s)
+		return err == nil
+	}),
 	"postgres": {want: wantPostgres, check: checkPostgres},
 	"redis": {want: wantRedis, check: func(text string) error {
 		_, err := ParseRedisURL(text)
 		return err
 	}},
 }
+
+var headerName = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 
 var hostname = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?$`)
 
@@ -80,6 +88,29 @@ func isHostPort(text string) bool {
 func isServer(text string) bool {
 	host, port, err := net.SplitHostPort(text)
 	return err == nil && isHost(host) && isPort(port) && strings.Trim(port, "0") != ""
+}
+
+// isCollector accepts where traces can be posted to. Secrets belong in headers:
+// a URL is shown.
+func isCollector(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && isHost(u.Hostname()) && (u.Port() == "" || isPort(u.Port())) &&
+		u.User == nil && u.RawQuery == "" && !u.ForceQuery && u.Fragment == ""
+}
+
+// ParseHeaders reads headers written as name=value, with commas between them.
+// Its error does not repeat them.
+func ParseHeaders(text string) (http.Header, error) {
+	headers := http.Header{}
+	for pair := range strings.SplitSeq(text, ",") {
+		name, value, ok := strings.Cut(pair, "=")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok || !headerName.MatchString(name) || value == "" || strings.ContainsFunc(value, unicode.IsControl) {
+			return nil, errors.New("want name=value, with commas between them")
+		}
+		headers.Add(name, value)
+	}
+	return headers, nil
 }
 
 // isMailbox accepts an address, with or without a name before it.

@@ -56,7 +56,7 @@ func (s setting) node() *yaml.Node {
 		return listNode(texts)
 	case time.Duration:
 		return textNode(durationText(value))
-	case bool, int, int64:
+	case bool, int, int64, float64:
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: fmt.Sprint(value)}
 	default: // String masks what must not be shown
 		return textNode(fmt.Sprint(value))

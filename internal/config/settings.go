@@ -35,6 +35,7 @@ type Config struct {
 	Outreach    Outreach    `key:"outreach"`
 	Access      Access      `key:"access"`
 	Metrics     Metrics     `key:"metrics"`
+	Tracing     Tracing     `key:"tracing"`
 	Log         Log         `key:"log"`
 
 	origins map[string]string // by path: where the value came from
@@ -302,6 +303,20 @@ type Metrics struct {
 	Enabled bool `key:"enabled" default:"true"`
 	// Where it answers, without TLS; empty means at `server.addr`, or at `worker.addr` in a worker. Whoever reaches it can read it: it needs no token.
 	Addr string `key:"addr" default:"" format:"hostport"`
+}
+
+// Tracing sends traces of requests and jobs to an OpenTelemetry collector. See [tracing](tracing.md).
+type Tracing struct {
+	// The collector that takes OTLP over HTTP; without a path, `/v1/traces` is meant. Empty traces nothing.
+	Endpoint string `key:"endpoint" default:"" format:"collector"`
+	// The share of requests and jobs that are traced. Where a caller sends `traceparent`, it decides.
+	SampleRatio float64 `key:"sample_ratio" default:"0.01" min:"0" max:"1"`
+	// Headers sent to the collector, such as a token.
+	Headers Secret `key:"headers" default:"" format:"headers"`
+	// What the service is called in traces.
+	ServiceName string `key:"service_name" default:"viva" format:"name"`
+	// How long sending may take: of a batch, and of what is left when the process stops. What is not taken by then is dropped.
+	Timeout time.Duration `key:"timeout" default:"5s" min:"100ms" max:"1m"`
 }
 
 // Log is what the process says about itself.

@@ -74,6 +74,7 @@ type Deps struct {
 	// IdempotencyKeep is how long the answer to an Idempotency-Key is kept.
 	IdempotencyKeep time.Duration
 	Probes          []Probe
+	LogLevel        LogLevel
 
 	MaxBodyBytes int64 // of an operation without a larger cap of its own
 	Docs         bool  // serve /docs and /openapi.json
@@ -109,6 +110,7 @@ func New(engine *gin.Engine, deps Deps) *huma.OpenAPI {
 	a.registerDestinations()
 	a.registerDeliveries()
 	a.registerQueues()
+	a.registerLogLevel()
 	if deps.Docs {
 		a.registerDocs()
 	}
@@ -142,6 +144,7 @@ const (
 	tagUsage     = "Usage"
 	tagAlerts    = "Alerts"
 	tagAccess    = "Access"
+	tagProcess   = "Process"
 	tagHealth    = "Health"
 )
 
@@ -175,6 +178,7 @@ func config() huma.Config {
 				{Name: tagNotifications, Description: "Who is told of events, and what was sent"},
 				{Name: tagAccess, Description: "Access tokens, and the record of changes"},
 				{Name: tagQueues, Description: "Background jobs, and what failed of them"},
+				{Name: tagProcess, Description: "How one process runs"},
 				{Name: tagHealth, Description: "Is the service up?"},
 			},
 		},

@@ -21,8 +21,8 @@ type cached struct {
 }
 
 // warm gives a server that answers checks from memory, and a check.
-func warm(b *testing.B) (*server, string) {
-	s := newServer(b, func(s *server) { s.unobserved = true })
+func warm(b *testing.B, options ...option) (*server, string) {
+	s := newServer(b, append(options, func(s *server) { s.unobserved = true })...)
 	_, secret := s.newKey(`"rules":[{"name":"demo","limit":4000000000,"window":"1h"},{"name":"per-minute","limit":4000000000,"window":"1m"},{"name":"monthly","limit":4000000000,"period":"month"}],"metadata":{"region":"eu"}`)
 	directory, err := s.source.Directory(b.Context(), s.clock())
 	require.NoError(b, err)
@@ -61,6 +61,12 @@ func benchmark(b *testing.B, handler http.Handler, s *server, path, body string,
 func BenchmarkValidate(b *testing.B) {
 	s, body := warm(b)
 	s.do(http.MethodPost, "/api/v1/validate", body).is(http.StatusOK)
+	benchmark(b, s, s, "/api/v1/validate", body)
+}
+
+// BenchmarkValidateWithoutMetrics measures what metrics cost.
+func BenchmarkValidateWithoutMetrics(b *testing.B) {
+	s, body := warm(b, func(s *server) { s.untold = true })
 	benchmark(b, s, s, "/api/v1/validate", body)
 }
 
@@ -103,8 +109,14 @@ func BenchmarkBare(b *testing.B) {
 	benchmark(b, engine, s, "/bare", body)
 }
 
-func BenchmarkValidateBatch(b *testing.B) {
-	s, body := warm(b)
+func BenchmarkValidateBatch(b *testing.B) { benchmarkBatch(b) }
+
+func BenchmarkValidateBatchWithoutMetrics(b *testing.B) {
+	benchmarkBatch(b, func(s *server) { s.untold = true })
+}
+
+func benchmarkBatch(b *testing.B, options ...option) {
+	s, body := warm(b, options...)
 	batch := `{"checks":[` + strings.TrimSuffix(strings.Repeat(body+",", 100), ",") + `]}`
 	s.do(http.MethodPost, "/api/v1/validate/batch", batch).is(http.StatusOK)
 	benchmark(b, s, s, "/api/v1/validate/batch", batch)

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/viva/rate-limiter/internal/controllers"
+	"github.com/viva/rate-limiter/internal/metrics"
 	"github.com/viva/rate-limiter/internal/middleware"
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/internal/queue"
@@ -61,9 +62,13 @@ type server struct {
 	probes  []controllers.Probe
 	source  *source
 	sender  sender
-	queues  *queue.Inspector
+	// What set-log-level was last told.
+	logLevel logLevel
+	queues   *queue.Inspector
 	// What benchmarks answer from in place of the database.
 	unobserved bool
+	untold     bool              // without metrics
+	tracer     middleware.Tracer // nil traces nothing
 	warm       atomic.Pointer[cached]
 	warmToken  atomic.Pointer[models.AccessToken]
 }
@@ -96,7 +101,12 @@ func newServer(t testing.TB, options ...option) *server {
 	return s
 }
 
-func (s *server) clock() time.Time { return *s.now.Load() }
+func (s *server) clock() time.Time {
+	if s.unobserved {
+		return time.Now() // at its price
+	}
+	return *s.now.Load()
+}
 
 func (s *server) advance(d time.Duration) {
 	now := s.clock().Add(d)
@@ -120,7 +130,12 @@ func (s *server) wire() {
 	var proxies middleware.Proxies
 	guard := middleware.NewAuthentication(s.access, ratelimit.NewMemory(ratelimit.WithClock(s.clock)),
 		middleware.FailureLimit{Limit: 1000, Window: time.Minute}, proxies, s.clock)
-	middleware.Install(s.Engine, middleware.Options{Log: zap.New(core), Now: s.clock, Proxies: proxies, Security: middleware.Security{Enabled: true}})
+	installed := middleware.Options{Log: zap.New(core), Tracer: s.tracer, Now: s.clock, Proxies: proxies, Security: middleware.Security{Enabled: true}}
+	checks := validation.Deps{Keys: s.source, Limits: limits, Stated: limits, Now: s.clock}
+	if !s.untold {
+		installed.Requests, checks.Observer = metrics.NewRequests(), metrics.NewChecks(s.clock)
+	}
+	middleware.Install(s.Engine, installed)
 	s.openAPI = controllers.New(s.Engine, controllers.Deps{
 		Version: "test", Now: s.clock, Guard: guard,
 		Keys: keys.New(keys.Deps{
@@ -146,7 +161,7 @@ func (s *server) wire() {
 		}),
 		Audit:      auditing,
 		Jobs:       jobs.New(repositories.NewJobs(db), s.queues, changes),
-		Validation: validation.New(validation.Deps{Keys: s.source, Limits: limits, Stated: limits, Now: s.clock}),
+		Validation: validation.New(checks),
 		Usage: usage.New(usage.Deps{
 			Usage: repositories.NewUsage(db), Logs: repositories.NewUsageLogs(db), Violations: repositories.NewViolations(db),
 			Progress: repositories.NewStreams(db), Keys: keyStore, Owners: ownerStore, Plans: planStore, Now: s.clock,
@@ -156,6 +171,7 @@ func (s *server) wire() {
 			*repositories.DB
 			repositories.Idempotency
 		}{db, repositories.NewIdempotency(db)},
+		LogLevel:        &s.logLevel,
 		IdempotencyKeep: 24 * time.Hour, Probes: s.probes, MaxBodyBytes: 1 << 20, Docs: true,
 	})
 }

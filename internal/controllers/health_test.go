@@ -10,8 +10,11 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/viva/rate-limiter/internal/controllers"
+	"github.com/viva/rate-limiter/internal/logging"
 )
 
 func TestReadinessNamesEachDependency(t *testing.T) {
@@ -62,4 +65,16 @@ func TestAProcessWithoutTheAPITellsItsHealth(t *testing.T) {
 	require.Equal(t, []any{}, s.do(http.MethodGet, "/health/ready", "").is(http.StatusOK).object()["dependencies"])
 	s.do(http.MethodGet, "/health", "").is(http.StatusOK)
 	require.Len(t, engine.Routes(), 6)
+}
+
+func TestLinesOfAProbeCarryTheRequestsID(t *testing.T) {
+	var fields map[string]any
+	s := newServer(t, withProbes(controllers.Probe{Name: "database", Check: func(ctx context.Context) error {
+		core, lines := observer.New(zap.DebugLevel)
+		zap.New(core).Info("line", logging.In(ctx))
+		fields = lines.All()[0].ContextMap()
+		return nil
+	}}))
+	s.do(http.MethodGet, "/health/ready", "", "Authorization", "", "X-Request-Id", "r-1").is(http.StatusOK)
+	require.Equal(t, map[string]any{"request_id": "r-1"}, fields)
 }

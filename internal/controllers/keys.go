@@ -3,6 +3,8 @@ package controllers
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -21,7 +23,7 @@ func (a *api) registerKeys() {
 	register(a, a.createCall(huma.Operation{
 		OperationID: "create-keys", Method: http.MethodPost, Path: prefix + "/keys/bulk", Tags: []string{tagKeys},
 		Summary:     "Create or import many keys",
-		Description: "All of them or none. A key with `import` brings the hash of a secret made elsewhere, and shows none.",
+		Description: "All of them or none. A key with `import` brings the hash of a secret made elsewhere, and shows none. Keys imported together are one entry of the audit log, which is found by the id of each.",
 		Security:    bearer(models.ScopeKeysWrite), MaxBodyBytes: bulkBytes,
 	}), a.createKeys)
 	register(a, csvToo(huma.Operation{
@@ -75,14 +77,21 @@ func (a *api) createKey(ctx context.Context, in *createKeyInput) (*versioned[cre
 
 type createKeysInput struct {
 	IdempotencyHeader
-	Body newKeysBody
+	Prefer string `header:"Prefer" maxLength:"255" doc:"return=minimal leaves keys that were imported out of the answer"`
+	Body   newKeysBody
 }
 
 type newKeysBody struct {
 	Keys []newKeyBody `json:"keys" minItems:"1" maxItems:"1000"`
 }
 
-type createKeysOutput struct{ Body createdKeysBody }
+type createKeysOutput struct {
+	PreferenceApplied string `header:"Preference-Applied" doc:"return=minimal where that was asked for"`
+	Body              createdKeysBody
+}
+
+// minimal is the preference (RFC 7240) for an answer without what the caller knows.
+const minimal = "return=minimal"
 
 type createdKeysBody struct {
 	Data []createdKeyBody `json:"data" doc:"The keys, in the order they were given in"`
@@ -102,7 +111,13 @@ func (a *api) createKeys(ctx context.Context, in *createKeysInput) (*createKeysO
 		return nil, err
 	}
 	out, now := &createKeysOutput{}, a.Now()
+	if slices.ContainsFunc(strings.Split(in.Prefer, ","), func(p string) bool { return strings.TrimSpace(p) == minimal }) {
+		out.PreferenceApplied = minimal
+	}
 	for i := range created {
+		if news[i].Import != nil && out.PreferenceApplied != "" {
+			continue
+		}
 		out.Body.Data = append(out.Body.Data, createdKeyOf(&created[i], now))
 	}
 	return out, nil

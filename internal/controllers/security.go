@@ -6,6 +6,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 
+	"github.com/viva/rate-limiter/internal/logging"
 	"github.com/viva/rate-limiter/internal/models"
 )
 
@@ -47,6 +48,9 @@ func accessHandlers(guard Guard, op *huma.Operation) []gin.HandlerFunc {
 		panic(fmt.Sprintf("controllers: %s %s must declare its security", op.Method, op.Path))
 	}
 	var handlers []gin.HandlerFunc
+	if len(op.Security) == 0 {
+		handlers = append(handlers, loggedAsRequest)
+	}
 	for _, requirement := range op.Security {
 		for scheme, scopes := range requirement {
 			handlers = append(handlers, accessHandler(guard, scheme, scopes))
@@ -56,6 +60,12 @@ func accessHandlers(guard Guard, op *huma.Operation) []gin.HandlerFunc {
 		handlers = append(handlers, guard.BodyCap(op.MaxBodyBytes))
 	}
 	return handlers
+}
+
+// loggedAsRequest has lines of the log carry the request's id where no guard
+// does, which has to copy the request anyway.
+func loggedAsRequest(c *gin.Context) {
+	c.Request = c.Request.WithContext(logging.WithRequest(c.Request.Context(), c.Writer.Header().Get("X-Request-Id")))
 }
 
 func accessHandler(guard Guard, scheme string, scopes []string) gin.HandlerFunc {

@@ -137,10 +137,13 @@ func outOfRoom(err error) bool {
 // ErrLocked says that a folder is in use, by this process or another.
 var ErrLocked = errors.New("the journal is in use")
 
+// LockFile is the file of a folder that whoever writes the journal has locked.
+const LockFile = "lock"
+
 // lockDir locks a folder until the file is closed or the process ends, however
 // it ends.
 func lockDir(dir string) (*os.File, error) {
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := os.OpenFile(filepath.Join(dir, LockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}

@@ -126,14 +126,17 @@ type Usage struct {
 	Held     int64 // bytes of records in memory that the disk has not taken
 	Appended int64 // highest number of this opening's stream
 	Synced   int64 // highest that survives a loss of power
+	Missing  int64 // records of all streams that are not Done
+	Blocked  bool  // the disk takes nothing
 }
 
 // Usage tells what the journal takes up.
 func (j *Journal) Usage() Usage {
-	u := Usage{Held: j.heldBytes.Load(), Appended: j.own.last.Load(), Synced: j.synced.Load()}
+	u := Usage{Held: j.heldBytes.Load(), Appended: j.own.last.Load(), Synced: j.synced.Load(), Blocked: j.blocked.Load()}
 	j.shelf.mu.RLock()
 	defer j.shelf.mu.RUnlock()
 	for _, st := range j.shelf.streams {
+		u.Missing += max(0, st.last.Load()-st.done)
 		u.Segments += len(st.segments)
 		for _, seg := range st.segments {
 			u.Bytes += seg.size

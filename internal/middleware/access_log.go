@@ -7,23 +7,32 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/viva/rate-limiter/internal/logging"
 	"github.com/viva/rate-limiter/internal/models"
 )
 
 // AccessLog writes one line for each request: at error level, with the cause,
 // where the answer is 5xx, else at info level. It names the route, never the
-// path, and no query, header or body: those hold secrets.
-func AccessLog(log *zap.Logger, proxies Proxies, now func() time.Time) gin.HandlerFunc {
+// path, and no query, header or body: those hold secrets. It also tells requests,
+// unless that is nil, so that the clock is read for both at once.
+func AccessLog(log *zap.Logger, proxies Proxies, now func() time.Time, requests Requests) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := now()
+		if requests != nil {
+			requests.Began()
+		}
 		// Deferred, so that an answer that was cut off is logged as well.
 		defer func() {
+			took := now().Sub(start)
+			if requests != nil {
+				ended(c, requests, took)
+			}
 			level := zapcore.InfoLevel
 			if c.Writer.Status() >= 500 {
 				level = zapcore.ErrorLevel
 			}
 			if entry := log.Check(level, "request"); entry != nil {
-				entry.Write(requestFields(c, proxies, now().Sub(start))...)
+				entry.Write(requestFields(c, proxies, took)...)
 			}
 		}()
 		c.Next()
@@ -44,6 +53,7 @@ func requestFields(c *gin.Context, proxies Proxies, took time.Duration) []zap.Fi
 		zap.Int("bytes", max(0, c.Writer.Size())),
 		zap.String("request_id", requestID(c.Writer.Header())),
 		zap.String("client_ip", actor.IP),
+		logging.Traced(c.Request.Context()),
 	)
 	if actor.ID != "" {
 		fields = append(fields, zap.String("actor_id", actor.ID))

@@ -5,10 +5,12 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/viva/rate-limiter/internal/logging"
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/pkg/apierror"
 	"github.com/viva/rate-limiter/pkg/apikey"
@@ -28,7 +30,12 @@ type Authentication struct {
 	failures *failures
 	proxies  Proxies
 	now      func() time.Time
+	refused  atomic.Int64
 }
+
+// Refused counts the requests refused for a missing or wrong token, or because
+// their address had sent too many.
+func (a *Authentication) Refused() int64 { return a.refused.Load() }
 
 // NewAuthentication makes the guard. The limiter's counters are its own.
 func NewAuthentication(tokens Tokens, limiter Limiter, limit FailureLimit, proxies Proxies, now func() time.Time) *Authentication {
@@ -55,9 +62,12 @@ func (a *Authentication) require(presented func(http.Header) string, scope model
 	missing := apierror.Newf(apierror.CodeForbidden, "The token does not hold the scope %s", scope)
 	return func(c *gin.Context) {
 		ip := a.proxies.ClientIP(c.Request)
-		ctx := c.Request.Context()
+		ctx := logging.WithRequest(c.Request.Context(), requestID(c.Writer.Header()))
 		token, err := a.authenticate(ctx, presented(c.Request.Header), ip)
 		if err != nil {
+			if code := apierror.CodeOf(err); code == apierror.CodeUnauthorized || code == apierror.CodeRateLimited {
+				a.refused.Add(1)
+			}
 			fail(c, err)
 			return
 		}

@@ -10,6 +10,8 @@ import (
 // Options of what stands before every handler.
 type Options struct {
 	Log      *zap.Logger
+	Requests Requests // told of every request; nil tells nobody
+	Tracer   Tracer   // nil traces nothing
 	Now      func() time.Time
 	Proxies  Proxies
 	CORS     CORS
@@ -24,7 +26,11 @@ func Install(engine *gin.Engine, o Options) {
 	engine.RedirectFixedPath = false
 	// Gin's own reading of forwarding headers is off: see Proxies.
 	engine.ForwardedByClientIP = false
-	engine.Use(RequestID(), AccessLog(o.Log, o.Proxies, o.Now), Recovery(o.Log), Problems())
+	engine.Use(RequestID())
+	if o.Tracer != nil {
+		engine.Use(Trace(o.Tracer))
+	}
+	engine.Use(AccessLog(o.Log, o.Proxies, o.Now, o.Requests), Recovery(o.Log), Problems())
 	if o.Security.Enabled {
 		engine.Use(o.Security.Handler())
 	}

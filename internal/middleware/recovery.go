@@ -7,6 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"go.uber.org/zap"
 
+	"github.com/viva/rate-limiter/internal/logging"
 	"github.com/viva/rate-limiter/pkg/apierror"
 )
 
@@ -24,7 +25,7 @@ func Recovery(log *zap.Logger) gin.HandlerFunc {
 				panic(v)
 			}
 			log.Error("panic", zap.String("panic", fmt.Sprint(v)), zap.String("route", c.FullPath()),
-				zap.String("request_id", requestID(c.Writer.Header())), zap.StackSkip("stack", 2))
+				zap.String("request_id", requestID(c.Writer.Header())), logging.Traced(c.Request.Context()), zap.StackSkip("stack", 2))
 			if c.Writer.Written() {
 				panic(http.ErrAbortHandler)
 			}

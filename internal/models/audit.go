@@ -45,6 +45,9 @@ type AuditEntry struct {
 	After      json.RawMessage `gorm:"column:after_state;serializer:json"`
 	IP         string
 	RequestID  string
+	// Objects are the ids of what was changed where that was many at once;
+	// ObjectID is empty then.
+	Objects []string `gorm:"-"`
 }
 
 // TableName is the name of its table: a row is a line of a log.
@@ -56,8 +59,11 @@ type Change struct {
 	Action     string
 	ObjectKind string
 	ObjectID   string
-	Before     any
-	After      any
+	// Objects are the ids of what was changed where that was many at once, told of
+	// by one entry; ObjectID is empty then.
+	Objects []string
+	Before  any
+	After   any
 	// Stale lists the versions now in force: what was made from older ones is
 	// stale on every node.
 	Stale []Dependency

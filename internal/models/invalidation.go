@@ -1,7 +1,11 @@
 package models
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/viva/rate-limiter/pkg/apikey"
@@ -18,6 +22,44 @@ func SubjectOf[T ~string](kind string, id T) Subject { return Subject(kind + ":"
 // being, so that no node goes on believing there is none. Sixteen bits of the
 // hash say too little to help in guessing a secret that a pepper protects.
 func HashSubject(plain apikey.Hash) Subject { return Subject(fmt.Sprintf("secret:%x", plain[:2])) }
+
+// hashSubjects begins a subject that stands for many that HashSubject makes.
+const hashSubjects = "secrets:"
+
+// Invalidations are the rows that tell of what is stale. All hashes of secrets
+// are in one row: an import of many keys is read by every process again and
+// again while it is recent.
+func Invalidations(stale []Dependency) []Invalidation {
+	rows, seen, packed := make([]Invalidation, 0, min(len(stale), 8)), map[Subject]bool{}, []byte(nil)
+	for _, d := range stale {
+		digits, hash := strings.CutPrefix(string(d.Subject), "secret:")
+		prefix, err := hex.DecodeString(digits)
+		if !hash || err != nil || len(prefix) != 2 {
+			rows = append(rows, Invalidation{Subject: d.Subject, Version: d.Version})
+		} else if !seen[d.Subject] {
+			seen[d.Subject], packed = true, append(packed, prefix...)
+		}
+	}
+	if len(packed) > 0 {
+		subject := Subject(hashSubjects + base64.RawStdEncoding.EncodeToString(packed))
+		rows = append(rows, Invalidation{Subject: subject, Version: 1})
+	}
+	return rows
+}
+
+// Stale is what the row tells of: the opposite of Invalidations.
+func (i *Invalidation) Stale() []Dependency {
+	text, many := strings.CutPrefix(string(i.Subject), hashSubjects)
+	packed, err := base64.RawStdEncoding.DecodeString(text)
+	if !many || err != nil {
+		return []Dependency{{Subject: i.Subject, Version: i.Version}}
+	}
+	list := make([]Dependency, 0, len(packed)/2)
+	for prefix := range slices.Chunk(packed, 2) {
+		list = append(list, Dependency{Subject: Subject(fmt.Sprintf("secret:%x", prefix)), Version: i.Version})
+	}
+	return list
+}
 
 // Invalidation says that everything made from an older version of its subject
 // is stale. Its row is written in the transaction of the change.

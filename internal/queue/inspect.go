@@ -79,6 +79,21 @@ func (i *Inspector) SetPaused(ctx context.Context, name string, pause bool) (cha
 	return false, apierror.NotFound("queue")
 }
 
+// Paused names the queues whose jobs are kept from being begun. It changes
+// nothing.
+func (i *Inspector) Paused(ctx context.Context) (names []string, err error) {
+	for _, queue := range Priorities {
+		paused, err := i.redis.Exists(ctx, pausedKey(i.namespace, queue)).Result()
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if paused > 0 {
+			names = append(names, string(queue))
+		}
+	}
+	return names, nil
+}
+
 // Ping tells whether the queue is in reach.
 func (i *Inspector) Ping(ctx context.Context) error { return unavailable(i.redis.Ping(ctx).Err()) }
 

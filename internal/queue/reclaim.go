@@ -70,7 +70,7 @@ func (w *Worker) reclaimTask(ctx context.Context, queue, id string) error {
 	case job.Generation != p.Generation || job.FailedAt != nil:
 		return nil
 	}
-	log := w.log.With(zap.String("kind", string(job.Kind)), zap.String("subject", job.Subject))
+	log := w.log.With(zap.String("job", taskID(job)), zap.String("kind", string(job.Kind)), zap.String("subject", job.Subject))
 	if job.Failures >= kind.MaxRetries {
 		// Perhaps it is the job that they die of.
 		log.Error("the worker that ran a job is gone, once too often; `viva queues retry` tries it again")

@@ -10,6 +10,7 @@ import (
 	"github.com/hibiken/asynq"
 	"go.uber.org/zap"
 
+	"github.com/viva/rate-limiter/internal/logging"
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/pkg/apierror"
 )
@@ -52,17 +53,31 @@ func (w *Worker) ProcessTask(ctx context.Context, task *asynq.Task) error {
 	case job.Generation != p.Generation || job.FailedAt != nil:
 		return nil // asked for again, which another task is for; or given up
 	}
+	ctx = logging.With(ctx, zap.String("job", taskID(job)), zap.String("kind", string(job.Kind)), zap.String("subject", job.Subject))
 	return w.run(ctx, kind, job)
 }
 
-func (w *Worker) run(ctx context.Context, kind *Kind, job *models.Job) error {
+func (w *Worker) run(ctx context.Context, kind *Kind, job *models.Job) (err error) {
+	outcome := Done
+	if w.Trace != nil {
+		var ended func(string, bool)
+		ctx, ended = w.Trace(ctx, job, attemptOf(ctx, job))
+		defer func() { ended(string(outcome), outcome != Done) }()
+	}
 	bounded, cancel := context.WithTimeout(ctx, kind.Timeout)
 	defer cancel()
 	began := time.Now()
 	again, failure := w.handle(bounded, kind, job.Subject)
-	log := w.log.With(zap.String("kind", string(job.Kind)), zap.String("subject", job.Subject), zap.Duration("took", time.Since(began)))
+	took := time.Since(began)
+	log := w.log.With(logging.In(ctx), zap.Duration("took", took))
+	defer func() {
+		if w.OnRun != nil {
+			w.OnRun(job.Kind, outcome, took)
+		}
+	}()
 
 	if failure != nil && errors.Is(ctx.Err(), context.Canceled) {
+		outcome = Retried
 		// The worker ends, or was away for so long that the task is another's now.
 		return notOurs{fmt.Errorf("interrupted: %w", failure)}
 	}
@@ -70,7 +85,8 @@ func (w *Worker) run(ctx context.Context, kind *Kind, job *models.Job) error {
 	defer cancelRecord()
 	switch {
 	case failure != nil:
-		return w.failed(record, kind, job, failure, log)
+		outcome, err = w.failed(record, kind, job, failure, log)
+		return err
 	case again > 0:
 		log.Debug("job runs again", zap.Duration("after", again))
 		return recorded(w.rows.Again(record, job, again))
@@ -88,30 +104,35 @@ func recorded(err error) error {
 }
 
 // failed counts a failure in the row, which remembers it even if Redis does not.
-func (w *Worker) failed(ctx context.Context, kind *Kind, job *models.Job, failure error, log *zap.Logger) error {
-	retried, _ := asynq.GetRetryCount(ctx)
-	attempts := max(retried, job.Failures) + 1
-	final := attempts > kind.MaxRetries
-	log = log.With(zap.Int("attempt", attempts), zap.Error(failure))
+func (w *Worker) failed(ctx context.Context, kind *Kind, job *models.Job, failure error, log *zap.Logger) (Outcome, error) {
+	attempt := attemptOf(ctx, job)
+	final := attempt > kind.MaxRetries
+	log = log.With(zap.Int("attempt", attempt), zap.Error(failure))
 	if final {
 		log.Error("job failed for good; `viva queues retry` tries it again")
 	} else {
 		log.Warn("job failed; it will be tried again")
 	}
 	if err := w.rows.Fail(ctx, job, failure.Error(), final); err != nil {
-		return notOurs{errors.Join(failure, fmt.Errorf("record how the job went: %w", err))}
+		return Retried, notOurs{errors.Join(failure, fmt.Errorf("record how the job went: %w", err))}
 	}
 	if final {
-		return fmt.Errorf("%w: %w", failure, asynq.SkipRetry)
+		return Failed, fmt.Errorf("%w: %w", failure, asynq.SkipRetry)
 	}
-	return failure
+	return Retried, failure
+}
+
+// attemptOf counts from 1. The row remembers failures where the queue does not.
+func attemptOf(ctx context.Context, job *models.Job) int {
+	retried, _ := asynq.GetRetryCount(ctx)
+	return max(retried, job.Failures) + 1
 }
 
 // handle calls the handler and makes an error of a panic.
 func (w *Worker) handle(ctx context.Context, kind *Kind, subject string) (again time.Duration, err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
-			w.log.Error("job panicked", zap.String("kind", string(kind.Name)), zap.String("subject", subject),
+			w.log.Error("job panicked", logging.In(ctx),
 				zap.Any("panic", panicked), zap.ByteString("stack", debug.Stack()))
 			again, err = 0, fmt.Errorf("panic: %v", panicked)
 		}

@@ -145,6 +145,6 @@ func (w *Worker) lookAfter(ctx context.Context, queue, id string, job *models.Jo
 		return nil
 	}
 	w.log.Error("job given up by the queue; `viva queues retry` tries it again",
-		zap.String("kind", string(job.Kind)), zap.String("subject", job.Subject), zap.String("error", info.LastErr))
+		zap.String("job", id), zap.String("kind", string(job.Kind)), zap.String("subject", job.Subject), zap.String("error", info.LastErr))
 	return w.rows.Fail(ctx, job, info.LastErr, true)
 }

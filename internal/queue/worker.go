@@ -10,6 +10,18 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
+
+	"github.com/viva/rate-limiter/internal/models"
+)
+
+// Outcome says how a run of a job ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Done    Outcome = "done"    // also where the job asked to run again
+	Retried Outcome = "retried" // it failed, or was interrupted, and is tried again
+	Failed  Outcome = "failed"  // it is given up
 )
 
 // Weights say how much of the work each queue gets while all have some.
@@ -38,6 +50,10 @@ type Options struct {
 	ShutdownTimeout time.Duration
 	Now             func() time.Time
 	Log             *zap.Logger
+	// Trace begins the trace of a run, and is told its end; nil traces nothing.
+	Trace func(ctx context.Context, job *models.Job, attempt int) (in context.Context, ended func(outcome string, failed bool))
+	// OnRun is told how each run ended, and how long it took; nil tells nobody.
+	OnRun func(kind models.JobKind, outcome Outcome, took time.Duration)
 
 	SweepEvery time.Duration // 500 ms: how often rows are looked for
 	Resend     time.Duration // 30 s: after which a row that is still there is put in again

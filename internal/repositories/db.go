@@ -23,6 +23,11 @@ type Options struct {
 	DefaultPrefix   string        // of the keyspace that Migrate plants; viva
 	Logger          *zap.Logger   // slow and failing statements, never their parameters
 	Clock           func() time.Time
+	// OnStatement is told of every statement that has ended: when it began, its text
+	// with placeholders in place of values, and in a word why it failed, if it did.
+	// Nil tells nobody.
+	OnStatement func(ctx context.Context, began time.Time, statement func() (sql string, rows int64), failure string)
+	ReadOnly    bool // nothing can be changed, and a file has to be there
 }
 
 func (o Options) withDefaults() Options {
@@ -85,7 +90,7 @@ func open(ctx context.Context, d dialect, pool *sql.DB, driver gorm.Dialector, o
 		SkipDefaultTransaction: true,
 		DisableAutomaticPing:   true,
 		NowFunc:                db.now,
-		Logger:                 statementLog{o.Logger, o.SlowQuery},
+		Logger:                 statementLog{o.Logger, o.SlowQuery, o.OnStatement},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.engine, err)

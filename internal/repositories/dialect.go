@@ -23,6 +23,8 @@ type dialect struct {
 	ago string
 	// tagged is the condition that the JSON array tags holds ?.
 	tagged string
+	// taggedKeys gives ids of keys with tag ?, at most ?.
+	taggedKeys string
 	// among follows a column of ids that is to be in a list (see among).
 	among string
 }
@@ -34,7 +36,9 @@ var postgresDialect = dialect{
 	// Not clock_timestamp(): an index serves only what is stable in a statement.
 	ago:    "statement_timestamp() - ? * interval '1 microsecond'",
 	tagged: "tags @> jsonb_build_array(?::text)",
-	among:  "= ANY (?)",
+
+	taggedKeys: "SELECT id FROM api_keys WHERE tags @> jsonb_build_array(?::text) LIMIT ?",
+	among:      "= ANY (?)",
 }
 
 var sqliteDialect = dialect{
@@ -43,5 +47,7 @@ var sqliteDialect = dialect{
 	files:  migrations.SQLite,
 	ago:    "CAST(unixepoch('subsec') * 1000000 AS INTEGER) - ?",
 	tagged: "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)",
-	among:  "IN (SELECT value FROM json_each(?))",
+
+	taggedKeys: "SELECT key_id FROM key_tags WHERE tag = ? LIMIT ?",
+	among:      "IN (SELECT value FROM json_each(?))",
 }

@@ -42,7 +42,11 @@ func (r Privacy) Export(ctx context.Context, s models.DataSubject, each ExportRo
 		// These have no key to go by, and may be alike.
 		func() error { return exportSpans[models.UsageLog](ctx, r, logsOf(s), each) },
 		func() error {
-			for _, rows := range r.auditOf(s) {
+			// What was done to many at once holds nothing of each: it is told, not emptied.
+			among := rowsOf{"audit_logs", "at", func(g *gorm.DB) *gorm.DB {
+				return g.Where("object_kind = ? AND id IN (SELECT entry_id FROM audit_objects WHERE object_id = ?)", s.Kind, s.ID)
+			}, all}
+			for _, rows := range append(r.auditOf(s), among) {
 				if err := exportSpans[models.AuditEntry](ctx, r, rows, each); err != nil {
 					return err
 				}

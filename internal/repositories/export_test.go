@@ -10,6 +10,14 @@ import (
 // Pool gives tests the connections below GORM.
 func Pool(db *DB) *sql.DB { return db.pool }
 
+// FindFew sets of how many keys at most a page is made by finding all of them, and
+// gives what sets it back.
+func FindFew(keys int) (restore func()) {
+	before := fewKeys
+	fewKeys = keys
+	return func() { fewKeys = before }
+}
+
 // Explain tells of the plan of every query from now on, before it runs.
 func Explain(db *DB, tell func(plan string)) {
 	db.gorm.Statement.ConnPool = explainer{db.pool, db.engine, tell, db.pool}

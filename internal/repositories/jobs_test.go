@@ -253,15 +253,29 @@ func TestAuditEntriesAreKeptForTheirTime(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *suite) {
 		var entries []models.AuditEntry
 		for second := range 4 {
-			entries = append(entries, models.AuditEntry{ID: models.NewID[models.AuditID](), At: at(second), Action: "key.revoke", ObjectKind: "key"})
+			entries = append(entries, models.AuditEntry{
+				ID: models.NewID[models.AuditID](), At: at(second), Action: "key.import", ObjectKind: "key",
+				Objects: []string{string(models.NewID[models.KeyID]()), string(models.NewID[models.KeyID]())},
+			})
 		}
 		require.NoError(t, s.audit.Append(t.Context(), entries))
+		for _, e := range entries {
+			for _, id := range e.Objects {
+				found, err := s.audit.List(t.Context(), models.AuditFilter{ObjectID: id}, models.Page{})
+				require.NoError(t, err)
+				require.Len(t, found, 1)
+				require.Equal(t, e.ID, found[0].ID)
+			}
+		}
 		for range 2 {
 			require.NoError(t, s.audit.Prune(t.Context(), at(2)))
 			left, err := s.audit.List(t.Context(), models.AuditFilter{}, models.Page{Sort: "at"})
 			require.NoError(t, err)
 			require.Len(t, left, 2)
 			require.Equal(t, at(2), left[0].At)
+			var objects int
+			require.NoError(t, repositories.Pool(s.db).QueryRow("SELECT COUNT(*) FROM audit_objects").Scan(&objects))
+			require.Equal(t, 4, objects)
 		}
 	})
 }

@@ -104,8 +104,10 @@ func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRu
 // withPrefix selects by the beginning of a name, by range so that an index
 // serves it. U+10FFFF is no character: it sorts after any that a name holds.
 func withPrefix(g *gorm.DB, prefix string) *gorm.DB {
-	return g.Where("name >= ? AND name < ?", prefix, prefix+string(utf8.MaxRune))
+	return g.Where("name >= ? AND name < ?", prefix, beyondPrefix(prefix))
 }
+
+func beyondPrefix(prefix string) string { return prefix + string(utf8.MaxRune) }
 
 // all selects every row.
 func all(g *gorm.DB) *gorm.DB { return g }

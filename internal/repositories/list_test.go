@@ -210,6 +210,49 @@ func TestKeyFilters(t *testing.T) {
 	})
 }
 
+func TestKeysAreFoundByTheTagsTheyHaveNow(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *suite) {
+		owner := s.owner(t).ID
+		keys := []models.APIKey{s.newKey(t, owner), s.newKey(t, owner)}
+		keys[0].Tags, keys[1].Tags = []string{"a", "b"}, []string{"b"}
+		require.NoError(t, s.keys.Create(t.Context(), keys, nil))
+		tagged := func(tag string) []models.KeyID { return listIDs(t, s, models.KeyFilter{Tag: tag}) }
+
+		keys[0].Tags = []string{"b", "c"}
+		require.NoError(t, s.keys.Update(t.Context(), &keys[0]))
+		require.Empty(t, tagged("a"))
+		require.Equal(t, []models.KeyID{keys[0].ID}, tagged("c"))
+		require.Len(t, tagged("b"), 2)
+		keys[1].Tags = nil
+		require.NoError(t, s.keys.Update(t.Context(), &keys[1]))
+		require.Equal(t, []models.KeyID{keys[0].ID}, tagged("b"))
+		require.NoError(t, s.keys.Delete(t.Context(), keys[0].ID))
+		require.Empty(t, tagged("b"))
+		require.Empty(t, tagged("c"))
+	})
+}
+
+// With more keys than are found one by one, pages come along the index of their
+// order, and hold the same.
+func TestManyKeysOfANameOrTagArePaged(t *testing.T) {
+	t.Cleanup(repositories.FindFew(2))
+	eachEngine(t, func(t *testing.T, s *suite) {
+		keys := manyKeys(t, s, 40)
+		for i := range keys {
+			if i%4 == 0 {
+				keys[i].Tags = []string{"t"}
+				require.NoError(t, s.keys.Update(t.Context(), &keys[i]))
+			}
+		}
+		has := func(k *models.APIKey) bool { return slices.Contains(k.Tags, "t") }
+		require.Equal(t, idsOf(keys, has), listIDs(t, s, models.KeyFilter{Tag: "t"}))
+		named := func(k *models.APIKey) bool { return strings.HasPrefix(k.Name, "a") }
+		require.Greater(t, len(idsOf(keys, named)), 2)
+		require.Equal(t, idsOf(keys, named), listIDs(t, s, models.KeyFilter{Name: "a"}))
+		require.Equal(t, idsOf(keys, func(k *models.APIKey) bool { return named(k) && has(k) }), listIDs(t, s, models.KeyFilter{Name: "a", Tag: "t"}))
+	})
+}
+
 func TestOwnerAndPlanFilters(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *suite) {
 		pro := s.plan(t, "pro").ID

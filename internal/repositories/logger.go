@@ -11,14 +11,17 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 	"modernc.org/sqlite"
+
+	"github.com/viva/rate-limiter/internal/logging"
 )
 
 // statementLog is GORM's logger: it writes slow statements, and those that fail
 // in a way that callers do not cause, with placeholders in place of values. The
 // text of the error is left to whoever handles it: it may quote values.
 type statementLog struct {
-	log  *zap.Logger
-	slow time.Duration
+	log     *zap.Logger
+	slow    time.Duration
+	observe func(ctx context.Context, began time.Time, statement func() (sql string, rows int64), failure string)
 }
 
 // ParamsFilter keeps the values of parameters out of every statement logged.
@@ -27,14 +30,21 @@ func (l statementLog) ParamsFilter(_ context.Context, sql string, _ ...any) (str
 }
 
 // Trace is told of every statement.
-func (l statementLog) Trace(_ context.Context, began time.Time, statement func() (sql string, rows int64), err error) {
+func (l statementLog) Trace(ctx context.Context, began time.Time, statement func() (sql string, rows int64), err error) {
 	took := time.Since(began)
 	failed := err != nil && fault(err)
+	if l.observe != nil {
+		var why string
+		if failed {
+			why = reason(err)
+		}
+		l.observe(ctx, began, statement, why)
+	}
 	if !failed && took < l.slow {
 		return
 	}
 	sql, rows := statement()
-	fields := []zap.Field{zap.String("sql", sql), zap.Int64("rows", rows), zap.Duration("took", took)}
+	fields := []zap.Field{zap.String("sql", sql), zap.Int64("rows", rows), zap.Duration("took", took), logging.In(ctx)}
 	if failed {
 		l.log.Error("statement failed", append(fields, zap.String("reason", reason(err)))...)
 		return
@@ -71,16 +81,16 @@ func (l statementLog) LogMode(logger.LogLevel) logger.Interface { return l }
 
 // Info, Warn and Error write what GORM itself has to say. Its arguments may
 // hold values and are left out.
-func (l statementLog) Info(_ context.Context, message string, _ ...any) {
-	l.log.Info("gorm", zap.String("message", message))
+func (l statementLog) Info(ctx context.Context, message string, _ ...any) {
+	l.log.Info("gorm", zap.String("message", message), logging.In(ctx))
 }
 
 // Warn is described at Info.
-func (l statementLog) Warn(_ context.Context, message string, _ ...any) {
-	l.log.Warn("gorm", zap.String("message", message))
+func (l statementLog) Warn(ctx context.Context, message string, _ ...any) {
+	l.log.Warn("gorm", zap.String("message", message), logging.In(ctx))
 }
 
 // Error is described at Info.
-func (l statementLog) Error(_ context.Context, message string, _ ...any) {
-	l.log.Error("gorm", zap.String("message", message))
+func (l statementLog) Error(ctx context.Context, message string, _ ...any) {
+	l.log.Error("gorm", zap.String("message", message), logging.In(ctx))
 }

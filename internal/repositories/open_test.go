@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,7 +149,20 @@ func TestStatementsAreLoggedWithoutTheirValues(t *testing.T) {
 	for name, open := range engines {
 		t.Run(name, func(t *testing.T) {
 			log, logs := observer.New(zapcore.DebugLevel)
-			db := open(t, repositories.Options{Logger: zap.New(log), SlowQuery: time.Nanosecond})
+			var (
+				texts    strings.Builder // of all that it is told
+				failures []string
+			)
+			told := func(ctx context.Context, began time.Time, statement func() (string, int64), failure string) {
+				text, _ := statement()
+				texts.WriteString(text + "\n")
+				require.False(t, began.IsZero())
+				require.NotNil(t, ctx.Done(), "it is that of the caller, bounded")
+				if failure != "" {
+					failures = append(failures, failure)
+				}
+			}
+			db := open(t, repositories.Options{Logger: zap.New(log), SlowQuery: time.Nanosecond, OnStatement: told})
 			require.NoError(t, db.Migrate(t.Context()))
 			s := newSuite(db, &clock{now: at(1)})
 			owner := s.newOwner(t)
@@ -168,6 +182,10 @@ func TestStatementsAreLoggedWithoutTheirValues(t *testing.T) {
 			slow, failed := logs.FilterMessage("slow statement").All(), logs.FilterMessage("statement failed").All()
 			require.NotEmpty(t, slow)
 			require.Len(t, failed, 1, "what a caller brings about is no failure")
+			require.Equal(t, []string{failed[0].ContextMap()["reason"].(string)}, failures)
+			require.Contains(t, texts.String(), "INSERT INTO")
+			require.Contains(t, texts.String(), "\nCOMMIT\n")
+			require.NotRegexp(t, `(?i)zebra|99|`+string(owner.ID), texts.String())
 			require.Contains(t, failed[0].ContextMap()["sql"], `INSERT INTO`)
 			for _, entry := range logs.All() {
 				fields := entry.ContextMap()

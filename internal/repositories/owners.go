@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/viva/rate-limiter/internal/models"
 )
@@ -22,7 +23,7 @@ func (r Owners) Create(ctx context.Context, owner *models.Owner) error {
 
 // CreateMany stores new owners, all of them or none.
 func (r Owners) CreateMany(ctx context.Context, owners []models.Owner) error {
-	return createMany(ctx, r.db, "owner", owners)
+	return newOwners.write(ctx, r.db, owners)
 }
 
 // Find gives an owner.
@@ -40,6 +41,44 @@ func (r Owners) Lock(ctx context.Context, ref string) (*models.Owner, error) {
 	return find[models.Owner](ctx, r.db, "owner", locked(byRef("external_id", ref)))
 }
 
+// Share gives the owners that there are of refs and keeps them from changing until
+// the transaction ends, as others may at the same time. Implicit ones are left out:
+// another key changes them, and two that shared one could not both do that.
+func (r Owners) Share(ctx context.Context, refs []string) (map[string]models.Owner, error) {
+	ids, names := []models.OwnerID{}, []string{}
+	for _, ref := range refs {
+		if id, err := models.ParseID[models.OwnerID](ref); err == nil {
+			ids = append(ids, id)
+		} else if storable(ref) {
+			names = append(names, ref)
+		}
+	}
+	found := make(map[string]models.Owner, len(refs))
+	for _, by := range []struct {
+		column string
+		list   any
+		none   bool
+	}{{"id", ids, len(ids) == 0}, {"external_id", names, len(names) == 0}} {
+		if by.none {
+			continue
+		}
+		var rows []models.Owner
+		err := r.db.do(ctx, "owner", func(g *gorm.DB) error {
+			return g.Where(by.column+" IN ? AND NOT implicit", by.list).Order("id").
+				Clauses(clause.Locking{Strength: clause.LockingStrengthShare}).Find(&rows).Error
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			if found[string(row.ID)] = row; row.ExternalID != nil {
+				found[*row.ExternalID] = row
+			}
+		}
+	}
+	return found, nil
+}
+
 // List gives a page of the owners that match, sorted by one of [OwnerSorts].
 func (r Owners) List(ctx context.Context, filter models.OwnerFilter, page models.Page) ([]models.Owner, error) {
 	return list[models.Owner](ctx, r.db, "owner", page, OwnerSorts, func(g *gorm.DB) *gorm.DB {
@@ -50,7 +89,11 @@ func (r Owners) List(ctx context.Context, filter models.OwnerFilter, page models
 			g = withPrefix(g, filter.Name)
 		}
 		if filter.Implicit != nil {
-			g = g.Where("implicit = ?", *filter.Implicit)
+			if *filter.Implicit {
+				g = g.Where("implicit")
+			} else {
+				g = g.Where("NOT implicit") // as the index of these says
+			}
 		}
 		if !filter.IncludeArchived {
 			g = g.Where("archived_at IS NULL")

@@ -34,7 +34,13 @@ func OpenPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelWithin}
 	}
-	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(prepareSession))
+	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		err := prepareSession(ctx, conn)
+		if err == nil && o.ReadOnly {
+			_, err = conn.Exec(ctx, "SET default_transaction_read_only = on")
+		}
+		return err
+	}))
 	pool.SetConnMaxLifetime(o.ConnMaxLifetime)
 	db, err := open(ctx, postgresDialect, pool, postgres.New(postgres.Config{Conn: pool}), o)
 	if err != nil {

@@ -15,10 +15,14 @@ import (
 // OpenSQLite opens a SQLite file, made where there is none, for its owner
 // alone. Several processes may have it open.
 func OpenSQLite(ctx context.Context, path string, o Options) (*DB, error) {
-	if err := private(path); err != nil {
+	var settings []string
+	if o.ReadOnly {
+		// In mode ro, SQLite would leave its other files behind.
+		settings = []string{"mode", "rw", "_query_only", "1", "_journal_mode", "", "_txlock", "deferred"}
+	} else if err := private(path); err != nil {
 		return nil, fmt.Errorf("open sqlite: %w", err)
 	}
-	pool, err := sqlitePool(path)
+	pool, err := sqlitePool(path, settings...)
 	if err != nil {
 		return nil, fmt.Errorf("open sqlite: %w", err)
 	}
@@ -31,7 +35,7 @@ func OpenSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 }
 
 // sqlitePool makes connections to a file. Settings given as name and value stand
-// in place of these.
+// in place of these; an empty value leaves it to the file.
 func sqlitePool(path string, instead ...string) (*sql.DB, error) {
 	settings := url.Values{
 		"_busy_timeout": {"5000"}, // ms
@@ -41,7 +45,10 @@ func sqlitePool(path string, instead ...string) (*sql.DB, error) {
 		"_txlock":       {"immediate"}, // a read lock that turns into a write lock can fail
 		"_dqs":          {"0"},         // a misspelled column is an error, not a string
 		"_error_rc":     {"1"},
-		"_pragma":       {"cache_size(-8192)"}, // KiB: with the usual 2 MiB, a batch of usage is written twice
+		"_pragma": {
+			"cache_size(-8192)",        // KiB: with the usual 2 MiB, a batch of usage is written twice
+			"wal_autocheckpoint(8192)", // pages: with the usual 1000, each batch of keys is copied by itself
+		},
 		// Times as integer microseconds, in columns declared TIMESTAMP.
 		"_time_integer_format": {"unix_micro"},
 		"_inttotime":           {"1"},
@@ -49,6 +56,9 @@ func sqlitePool(path string, instead ...string) (*sql.DB, error) {
 	}
 	for i := 0; i < len(instead); i += 2 {
 		settings.Set(instead[i], instead[i+1])
+		if instead[i+1] == "" {
+			settings.Del(instead[i])
+		}
 	}
 	connector, err := modernc.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + settings.Encode())
 	if err != nil {

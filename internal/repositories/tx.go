@@ -84,7 +84,10 @@ func (db *DB) attempt(ctx context.Context, fn func(ctx context.Context) error) (
 	if tx.failure != nil {
 		return nil, tx.failure
 	}
-	return tx.hooks, tx.gorm.Commit().Error
+	began := time.Now()
+	err = tx.gorm.Commit().Error
+	traced(tx.gorm, began, "COMMIT", 0, err)
+	return tx.hooks, err
 }
 
 func (db *DB) lockWriter(ctx context.Context) (release func(), err error) {

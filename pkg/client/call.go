@@ -39,6 +39,7 @@ type call struct {
 	// Idempotency-Key.
 	repeatable     bool
 	idempotencyKey string
+	prefer         string
 }
 
 // answer is what the service said.
@@ -170,6 +171,9 @@ func (c *Client) setHeaders(h http.Header, op *call) {
 	if op.etag != "" {
 		h.Set("Content-Type", mediaMergePatch)
 		h.Set("If-Match", string(op.etag))
+	}
+	if op.prefer != "" {
+		h.Set("Prefer", op.prefer)
 	}
 	if op.idempotencyKey != "" {
 		h.Set("Idempotency-Key", op.idempotencyKey)

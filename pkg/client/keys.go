@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"time"
 
@@ -109,11 +110,21 @@ func (k Keys) Create(ctx context.Context, key NewKey, opts ...CallOption) (*Crea
 
 // CreateMany makes or imports 1 to 1000 keys, all of them or none.
 func (k Keys) CreateMany(ctx context.Context, keys []NewKey, opts ...CallOption) (*CreatedKeys, error) {
+	return createMany(ctx, k.client, keys, opts)
+}
+
+// CreateEncoded is CreateMany of keys that are encoded already, each as a NewKey
+// is: who has millions of them encodes each once.
+func (k Keys) CreateEncoded(ctx context.Context, keys []json.RawMessage, opts ...CallOption) (*CreatedKeys, error) {
+	return createMany(ctx, k.client, keys, opts)
+}
+
+func createMany[T any](ctx context.Context, c *Client, keys []T, opts []CallOption) (*CreatedKeys, error) {
 	body := struct {
-		Keys []NewKey `json:"keys"`
+		Keys []T `json:"keys"`
 	}{keys}
 	var created CreatedKeys
-	header, err := k.client.do(ctx, create("create keys", body, opts, "keys", "bulk"), &created)
+	header, err := c.do(ctx, create("create keys", body, opts, "keys", "bulk"), &created)
 	if err != nil {
 		return nil, err
 	}

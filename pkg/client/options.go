@@ -96,6 +96,12 @@ func IdempotencyKey(key string) CallOption {
 	return func(c *call) { c.idempotencyKey = key }
 }
 
+// WithoutImported leaves keys that were imported out of the answer of
+// [Keys.CreateMany]: they hold nothing that was not known.
+func WithoutImported() CallOption {
+	return func(c *call) { c.prefer = "return=minimal" }
+}
+
 // maxTokenFile is far more than a header line needs.
 const maxTokenFile = 8 << 10
 

@@ -55,6 +55,10 @@ func NewMemory(options ...Option) *Memory {
 	return m
 }
 
+// Len returns how many counters and kept decisions are held, counted as for
+// WithMaxEntries. Those that no longer count are among them until they are dropped.
+func (m *Memory) Len() int { return int(m.entries.Load()) }
+
 func (m *Memory) now() int64 {
 	if m.clock != nil {
 		return counter.Micros(m.clock())

@@ -44,6 +44,7 @@ func TestFullMemoryRefusesNewCountersOnly(t *testing.T) {
 		dec, err := take(t, store, one(fmt.Sprint(i), perMinute("k", 2)))
 		require.NoError(t, err)
 		require.True(t, dec.Allowed)
+		require.Equal(t, i+1, store.Len())
 	}
 
 	dec, err := take(t, store, one("0", perMinute("k", 2), perMinute("new", 2)))

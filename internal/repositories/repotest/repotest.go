@@ -72,19 +72,17 @@ func (c *Changes) Record(ctx context.Context, list ...models.Change) error {
 	if err := c.Audit.Record(ctx, list...); err != nil {
 		return err
 	}
-	var stale []models.Invalidation
+	var stale []models.Dependency
 	for _, change := range list {
 		if c.Fail || change.Action == c.FailOn {
 			return ErrRecord
 		}
-		for _, d := range change.Stale {
-			stale = append(stale, models.Invalidation{Subject: d.Subject, Version: d.Version})
-		}
+		stale = append(stale, change.Stale...)
 	}
 	if c.watched != nil {
 		*c.watched = append(*c.watched, list...)
 	}
-	return c.invalidations.Append(ctx, stale)
+	return c.invalidations.Append(ctx, models.Invalidations(stale))
 }
 
 // During gives the changes that fn made.

@@ -46,7 +46,7 @@ func (s *Service) Record(ctx context.Context, changes ...models.Change) error {
 			ID: models.NewID[models.AuditID](), At: now,
 			ActorKind: actor.Kind, ActorID: actor.ID, ActorName: actor.Name, IP: actor.IP, RequestID: actor.RequestID,
 			Action: c.Action, ObjectKind: c.ObjectKind, ObjectID: c.ObjectID,
-			Before: before, After: after,
+			Before: before, After: after, Objects: c.Objects,
 		}
 	}
 	if err := s.store.Append(ctx, entries); err != nil {

@@ -211,32 +211,15 @@ func (b *batch) store(ctx context.Context) ([]Created, error) {
 		keys[i] = b.created[i].Key
 		secrets = append(secrets, b.created[i].Secrets...)
 	}
-	if err := s.Store.Create(ctx, keys, secrets); err != nil {
-		return nil, err
-	}
+	// First, as keys hold their keyspace, and two batches that hold one could not
+	// both change it.
 	if err := s.openToImports(ctx, b.opened); err != nil {
 		return nil, err
 	}
+	if err := s.Store.Create(ctx, keys, secrets); err != nil {
+		return nil, err
+	}
 	return b.created, s.Changes.Record(ctx, b.changes()...)
-}
-
-// changes tells what the batch made.
-func (b *batch) changes() []models.Change {
-	changes := make([]models.Change, 0, len(b.implicit)+len(b.created))
-	for i := range b.implicit {
-		owner := &b.implicit[i]
-		changes = append(changes, models.Change{Action: "owner.create", ObjectKind: "owner", ObjectID: string(owner.ID), After: owner})
-	}
-	for i := range b.created {
-		c := &b.created[i]
-		change := models.Change{Action: "key.create", ObjectKind: "key", ObjectID: string(c.Key.ID), After: c.state()}
-		if b.imports[i] != nil {
-			change.Action = "key.import"
-			change.Stale = []models.Dependency{{Subject: models.HashSubject(b.imports[i].Hash), Version: 1}}
-		}
-		changes = append(changes, change)
-	}
-	return changes
 }
 
 // anyStored tells in one query whether the secret of any import is stored.

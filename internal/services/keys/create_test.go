@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -235,9 +237,37 @@ func TestTheLargestBulk(t *testing.T) {
 	for i := range list {
 		list[i] = keys.NewKey{Name: fmt.Sprint("k", i), Import: imported(fmt.Sprint("secret ", i))}
 	}
-	created, err := w.CreateMany(t.Context(), list)
-	require.NoError(t, err)
+	var created []keys.Created
+	entries, stale := w.during(t, func() {
+		var err error
+		created, err = w.CreateMany(t.Context(), list)
+		require.NoError(t, err)
+	})
 	require.Len(t, created, keys.MaxBulk)
+	require.ElementsMatch(t, []string{"owner.create", "key.import", "keyspace.open_to_imports"}, actions(entries), "one entry for all")
+	subjects := map[models.Subject]bool{}
+	for _, d := range stale {
+		subjects[d.Subject] = true
+	}
+	ids := make([]string, len(created))
+	for i, c := range created {
+		ids[i] = string(c.Key.ID)
+		require.True(t, subjects[models.HashSubject(apikey.Sum(fmt.Sprint("secret ", i)))])
+	}
+	for _, c := range []keys.Created{created[0], created[500], created[999]} {
+		found, err := w.audits.List(t.Context(), models.AuditFilter{ObjectID: string(c.Key.ID)}, models.Page{})
+		require.NoError(t, err)
+		require.Equal(t, []string{"key.import"}, actions(found), "found by each")
+		found, err = w.audits.List(t.Context(), models.AuditFilter{ObjectID: string(c.Owner.ID)}, models.Page{})
+		require.NoError(t, err)
+		require.Equal(t, []string{"owner.create"}, actions(found))
+	}
+	slices.Sort(ids)
+	imported, err := w.audits.List(t.Context(), models.AuditFilter{Action: "key.import"}, models.Page{})
+	require.NoError(t, err)
+	require.Len(t, imported, 1)
+	require.JSONEq(t, fmt.Sprintf(`{"count":1000,"first":%q,"last":%q,"sha256":"%s"}`, ids[0], ids[999],
+		apikey.Sum(strings.Join(ids, "\n")+"\n")), string(imported[0].After))
 	keyCount, ownerCount := w.count(t)
 	require.Equal(t, keys.MaxBulk, keyCount)
 	require.Equal(t, keys.MaxBulk, ownerCount)

@@ -79,7 +79,7 @@ func (w *world) trail(t testing.TB) (entries []models.AuditEntry, stale []models
 	rows, err := w.invalidations.Since(t.Context(), 0, 0)
 	require.NoError(t, err)
 	for _, row := range rows {
-		stale = append(stale, models.Dependency{Subject: row.Subject, Version: row.Version})
+		stale = append(stale, row.Stale()...)
 	}
 	return entries, stale
 }

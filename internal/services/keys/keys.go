@@ -60,6 +60,9 @@ type Owners interface {
 	CreateMany(ctx context.Context, owners []models.Owner) error
 	Find(ctx context.Context, ref string) (*models.Owner, error)
 	Lock(ctx context.Context, ref string) (*models.Owner, error)
+	// Share is Lock of many, which others may hold at the same time; refs of none and
+	// of implicit owners are left out.
+	Share(ctx context.Context, refs []string) (map[string]models.Owner, error)
 	FindMany(ctx context.Context, ids []models.OwnerID) (map[models.OwnerID]models.Owner, error)
 	Update(ctx context.Context, owner *models.Owner) error
 }

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/viva/rate-limiter/internal/models"
 	"github.com/viva/rate-limiter/pkg/apierror"
@@ -118,7 +119,8 @@ func (s *Service) DeleteKeyspace(ctx context.Context, ref string) error {
 
 // openToImports marks keyspaces that take their first imported key.
 func (s *Service) openToImports(ctx context.Context, ids []models.KeyspaceID) error {
-	for _, id := range ids {
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
 		keyspace, err := s.Keyspaces.Lock(ctx, string(id))
 		if err != nil {
 			return err

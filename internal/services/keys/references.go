@@ -70,7 +70,8 @@ func (r *references) owner(ctx context.Context, v *apierror.Validator, ref strin
 }
 
 // lockOwners locks the owners of new keys in one order, as batches that locked
-// them in their own could wait for each other.
+// them in their own could wait for each other. Batches share owners, unless they
+// change them, which implicit ones are.
 func (r *references) lockOwners(ctx context.Context, list []NewKey) error {
 	var refs []string
 	for i := range list {
@@ -79,8 +80,15 @@ func (r *references) lockOwners(ctx context.Context, list []NewKey) error {
 		}
 	}
 	slices.Sort(refs)
-	for _, ref := range slices.Compact(refs) {
-		if _, err := find(ctx, r.owners, ref, r.service.Owners.Lock); err != nil {
+	refs = slices.Compact(refs)
+	shared, err := r.service.Owners.Share(ctx, refs)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		if owner, ok := shared[ref]; ok {
+			r.owners[ref] = &owner
+		} else if _, err := find(ctx, r.owners, ref, r.service.Owners.Lock); err != nil {
 			return err
 		}
 	}

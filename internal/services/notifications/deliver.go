@@ -187,7 +187,22 @@ func (s *Service) attempt(ctx context.Context, a *attempt, timeout time.Duration
 		again, err = s.end(ctx, a, &sent, cut, now)
 		return err
 	})
+	if s.OnAttempt != nil {
+		s.OnAttempt(a.destination.Type, outcome(&sent, again, err), now.Sub(a.At))
+	}
 	return again, err
+}
+
+// outcome tells how an attempt ended. Where that could not be written down, the
+// message is sent again.
+func outcome(sent *models.Sent, again time.Duration, err error) Outcome {
+	switch {
+	case err != nil || again > 0:
+		return Retry
+	case sent.Delivered:
+		return Delivered
+	}
+	return Failed
 }
 
 // test tells whether a delivery only tries a destination: it is tried once, and

@@ -114,7 +114,20 @@ type Deps struct {
 	Now          func() time.Time
 	// Random gives numbers from 0 up to 1. It is safe for concurrent use.
 	Random func() float64
+	// OnAttempt is told how each attempt ended, and how long it took; nil tells
+	// nobody.
+	OnAttempt func(to models.DestinationType, outcome Outcome, took time.Duration)
 }
+
+// Outcome says how an attempt ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Delivered Outcome = "delivered"
+	Retry     Outcome = "retry"  // it failed, or was cut short, and is tried again
+	Failed    Outcome = "failed" // the delivery is given up, or was settled meanwhile
+)
 
 // Service keeps destinations, plans deliveries and makes them. It is safe for
 // concurrent use, by many processes.

@@ -60,7 +60,17 @@ type Jobs interface {
 	Touch(ctx context.Context, kind models.JobKind, subject string, after time.Duration) error
 }
 
-// IngesterOptions tunes an Ingester; all of it but Forget and Jobs is needed.
+// Observer is told of what an Ingester does.
+type Observer interface {
+	// Batch is told how long an attempt to bring in a batch took, and how it ended.
+	Batch(took time.Duration, err error)
+	// Brought is told of what a transaction brought in: records, how many before
+	// them were missing, and how many of them are set aside.
+	Brought(records, lost, rejected int64)
+}
+
+// IngesterOptions tunes an Ingester; all of it but Forget, Jobs and Observer is
+// needed.
 type IngesterOptions struct {
 	Node             string // this process, for people
 	RawRowsPerSecond int
@@ -75,6 +85,8 @@ type IngesterOptions struct {
 	// Jobs is asked for what looks at quotas, after some have moved. Nil asks
 	// nobody: whoever looks does so from time to time anyway.
 	Jobs Jobs
+	// Observer is told of everything; nil tells nobody.
+	Observer Observer
 }
 
 // Ingester brings records from the journal into the database, each once: the
@@ -94,6 +106,7 @@ type Ingester struct {
 	published time.Time                 // watermark of the own stream, in whole microseconds
 	moved     bool                      // quotas did, since it was last asked to look at them
 	asked     time.Time                 // when that was
+	progress  *progress
 }
 
 // NewIngester makes an ingester. The activity is told which keys were used.
@@ -101,7 +114,7 @@ func NewIngester(journal Journal, cursors Cursors, store Store, activity *Activi
 	return &Ingester{
 		journal: journal, cursors: cursors, store: store, options: o,
 		endpoints: endpoints{most: o.EndpointsPerKey}, sampler: newSampler(o.RawRowsPerSecond),
-		activity: activity, positions: map[models.StreamID]int64{},
+		activity: activity, positions: map[models.StreamID]int64{}, progress: newProgress(o.Now()),
 	}
 }
 
@@ -208,6 +221,7 @@ func (i *Ingester) once(ctx context.Context) (more bool, err error) {
 		failures = append(failures, err)
 		more = more || n == batchEntries
 	}
+	i.progress.tell(i.journal.Streams())
 	// It may be lost with the process, and holds nothing up.
 	if err := i.activity.flush(ctx, i.options.Now()); err != nil && ctx.Err() == nil {
 		i.options.Report("when keys were last used is not written yet", err)
@@ -244,16 +258,26 @@ func (i *Ingester) stream(ctx context.Context, s Stream) (n int, err error) {
 		return 0, fmt.Errorf("read stream %s: %w", s.ID, err)
 	}
 	if len(entries) == 0 {
+		i.progress.complete(s.ID, read)
 		if !s.Own {
 			return 0, i.end(ctx, s.ID)
 		}
 		return i.back(ctx, 0, i.publish(ctx, s.ID, read))
 	}
-	if err := i.bring(ctx, s.ID, i.decode(entries, read)); err != nil {
+	i.progress.complete(s.ID, entries[0].At)
+	err = i.bring(ctx, s.ID, i.decode(entries, read))
+	if i.options.Observer != nil {
+		i.options.Observer.Batch(i.options.Now().Sub(read), err)
+	}
+	if err != nil {
 		return i.back(ctx, 0, err)
 	}
 	last := entries[len(entries)-1]
 	i.positions[s.ID] = last.Seq
+	i.progress.complete(s.ID, last.At)
+	if len(entries) < batchEntries {
+		i.progress.complete(s.ID, read)
+	}
 	if !s.Own && last.Seq >= s.Last {
 		return len(entries), i.end(ctx, s.ID)
 	}

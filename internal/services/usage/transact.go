@@ -94,6 +94,10 @@ func (i *Ingester) transact(ctx context.Context, stream models.StreamID, items [
 			return err
 		}
 		effects.quotas = len(batch.Quotas) > 0
+		effects.records, effects.rejected = int64(len(records)), int64(len(batch.Rejects))
+		for _, gap := range batch.Gaps {
+			effects.lost += gap.ToSeq - gap.FromSeq + 1
+		}
 		return i.cursors.SaveCursor(ctx, &cursor)
 	})
 	if err != nil {
@@ -198,6 +202,8 @@ type effects struct {
 	endpoints map[models.KeyID][]string
 	used      map[models.KeyID]time.Time
 	quotas    bool // units of some moved
+
+	records, lost, rejected int64
 }
 
 func (i *Ingester) effects() effects {
@@ -209,4 +215,7 @@ func (i *Ingester) apply(e *effects) {
 	i.endpoints.learn(e.endpoints)
 	i.activity.note(e.used)
 	i.moved = i.moved || e.quotas
+	if i.options.Observer != nil {
+		i.options.Observer.Brought(e.records, e.lost, e.rejected)
+	}
 }

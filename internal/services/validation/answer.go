@@ -26,6 +26,12 @@ const (
 	CostExceedsLimit Code = "cost_exceeds_limit"
 )
 
+// Codes lists every code.
+var Codes = []Code{
+	OK, KeyMalformed, KeyUnknown, KeyRevoked, KeySuspended, KeyExpired,
+	PermissionDenied, IPDenied, EndpointDenied, RateLimited, QuotaExceeded, CostExceedsLimit,
+}
+
 // Answer is what a check comes to.
 type Answer struct {
 	Allowed   bool

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -23,6 +24,35 @@ const (
 	PolicyAllow Policy = "allow" // admit
 )
 
+// Failure says why a take did without the shared store.
+type Failure string
+
+// The failures of the shared store.
+const (
+	FailureTimeout     Failure = "timeout"      // it gave no answer in time
+	FailureError       Failure = "error"        // it could not be reached, or failed
+	FailureBreakerOpen Failure = "breaker_open" // it was not asked, for it had failed
+	FailureFull        Failure = "full"         // it had no room
+)
+
+// Failures lists them.
+var Failures = []Failure{FailureTimeout, FailureError, FailureBreakerOpen, FailureFull}
+
+// failureOf is empty for what is no failure of the store.
+func failureOf(err error) Failure {
+	switch {
+	case !unreachable(err):
+		return ""
+	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
+		return FailureBreakerOpen
+	case errors.Is(err, ratelimit.ErrFull):
+		return FailureFull
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return FailureTimeout
+	}
+	return FailureError
+}
+
 // GuardOptions tunes a Guard.
 type GuardOptions struct {
 	Policy  Policy
@@ -34,6 +64,11 @@ type GuardOptions struct {
 	// OnChange is told when the store goes out of reach and comes back. Calls
 	// wait for it: it must return at once, and not use the Guard.
 	OnChange func(reachable bool)
+	// OnTake is told how long each take from the store lasted, and why it did
+	// without the store, if so. Calls wait for it too. Now is its clock, the time
+	// of day where nil.
+	OnTake func(took time.Duration, failure Failure)
+	Now    func() time.Time
 }
 
 // Guard takes from a limit store across a network, and keeps checks answered
@@ -48,6 +83,9 @@ type Guard struct {
 
 // NewGuard guards the shared store; local takes its place under PolicyLocal.
 func NewGuard(shared, local ratelimit.Store, o GuardOptions) *Guard {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return &Guard{shared: shared, local: local, options: o, breaker: gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         "limits",
 		Timeout:      o.OpenFor,
@@ -79,6 +117,7 @@ func answered(err error) bool {
 // Take takes from the shared store or, where that gives no answer in time or
 // has no room, as the policy says: degraded is then true.
 func (g *Guard) Take(ctx context.Context, req *ratelimit.Request, dec *ratelimit.Decision) (degraded bool, err error) {
+	began := g.options.Now()
 	_, err = g.breaker.Execute(func() (struct{}, error) {
 		bounded, cancel := context.WithTimeout(ctx, g.options.Timeout)
 		defer cancel()
@@ -88,6 +127,9 @@ func (g *Guard) Take(ctx context.Context, req *ratelimit.Request, dec *ratelimit
 		}
 		return struct{}{}, err
 	})
+	if g.options.OnTake != nil {
+		g.options.OnTake(g.options.Now().Sub(began), failureOf(err))
+	}
 	if !unreachable(err) {
 		return false, err
 	}

@@ -56,5 +56,8 @@ func (s *Service) CheckLimit(ctx context.Context, stated *LimitCheck) (Answer, e
 			return Answer{}, fmt.Errorf("check limit: %w", err)
 		}
 	}
+	if s.Observer != nil {
+		s.Observer.LimitChecked(a.Allowed)
+	}
 	return a, nil
 }

@@ -35,7 +35,7 @@ type Quotas struct {
 	totals Totals
 	seeds  Seeds
 	now    func() time.Time
-	report func(message string, err error)
+	report func(ctx context.Context, message string, err error)
 
 	lost    atomic.Int64 // of those pending, counters that were lost
 	mu      sync.Mutex
@@ -58,7 +58,7 @@ type pendingSeed struct {
 
 // NewQuotas makes it. Report is told what could not be rebuilt, and is asked to
 // return at once.
-func NewQuotas(totals Totals, seeds Seeds, now func() time.Time, report func(message string, err error)) *Quotas {
+func NewQuotas(totals Totals, seeds Seeds, now func() time.Time, report func(ctx context.Context, message string, err error)) *Quotas {
 	return &Quotas{totals: totals, seeds: seeds, now: now, report: report, pending: map[pendingKey]*pendingSeed{}}
 }
 
@@ -80,7 +80,7 @@ func (q *Quotas) rebuild(ctx context.Context, t *take, unseeded error, local boo
 	q.remember(t.request.Group, keys, seeds, local)
 	totals, err := q.totals.Totals(ctx, keys)
 	if err != nil {
-		q.report("quotas are counted without knowing what was spent before: the database does not tell", err)
+		q.report(ctx, "quotas are counted without knowing what was spent before: the database does not tell", err)
 		return false, ctx.Err()
 	}
 	for i, total := range totals {
@@ -161,7 +161,7 @@ func (q *Quotas) Run(ctx context.Context) error {
 			return nil
 		}
 		if err := q.Raise(ctx); err != nil && ctx.Err() == nil {
-			q.report("quotas that were rebuilt could not be raised yet", err)
+			q.report(ctx, "quotas that were rebuilt could not be raised yet", err)
 		}
 	}
 }

@@ -61,7 +61,7 @@ func (m *metered) lose() {
 	m.store = ratelimit.NewMemory(ratelimit.WithClock(m.clock.Now))
 	embedded := validation.Embedded{Store: m.store}
 	if m.quotas == nil {
-		m.quotas = validation.NewQuotas(m.ledger, m, m.clock.Now, func(message string, _ error) { m.said = append(m.said, message) })
+		m.quotas = validation.NewQuotas(m.ledger, m, m.clock.Now, func(_ context.Context, message string, _ error) { m.said = append(m.said, message) })
 	}
 	m.Service = validation.New(validation.Deps{
 		Keys: m.keys, Limits: embedded, Stated: m.stated, Recorder: &m.recorder, Quotas: m.quotas, Now: m.clock.Now,

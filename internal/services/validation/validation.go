@@ -45,6 +45,15 @@ type Recorder interface {
 	Batch() BatchRecorder
 }
 
+// Observer is told of what was decided. Every check waits for it: it must return
+// at once, and allocate nothing.
+type Observer interface {
+	// Checked is told when the decision began, by the clock of the service.
+	Checked(code Code, degraded bool, began time.Time)
+	// LimitChecked is told of a check of stated limits.
+	LimitChecked(allowed bool)
+}
+
 // Deps is what the service is made of. Without Recorder nothing is metered, and
 // without Receipts nothing can be settled.
 type Deps struct {
@@ -58,6 +67,7 @@ type Deps struct {
 	// wherever the limit store has lost them.
 	Quotas   *Quotas
 	Receipts Receipts // of checks that may be settled
+	Observer Observer // nil tells nobody
 	Now      func() time.Time
 }
 
@@ -100,11 +110,15 @@ func (s *Service) validate(ctx context.Context, c *Check, to records) (Answer, e
 	}
 	check := *c
 	check.Method = strings.ToUpper(c.Method) // as those of rules and keys are kept
-	return s.answer(ctx, &check, to)
+	began := s.Now()
+	a, err := s.answer(ctx, &check, to, began)
+	if err == nil && s.Observer != nil {
+		s.Observer.Checked(a.Code, a.Degraded, began)
+	}
+	return a, err
 }
 
-func (s *Service) answer(ctx context.Context, c *Check, to records) (Answer, error) {
-	now := s.Now()
+func (s *Service) answer(ctx context.Context, c *Check, to records, now time.Time) (Answer, error) {
 	a := Answer{RequestID: c.RequestID, At: now, Tightest: -1}
 	directory, err := s.Keys.Directory(ctx, now)
 	if err != nil {
