@@ -1,13 +1,19 @@
 package main
 
 import (
+	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/viva/rate-limiter/bench/e2e/load"
+	"github.com/viva/rate-limiter/bench/e2e/servers"
 	"github.com/viva/rate-limiter/pkg/apikey"
 )
 
@@ -69,6 +75,36 @@ func TestBudgetsAreJudged(t *testing.T) {
 	require.Contains(t, rows["p99 at half of the peak, embedded"], "≤ 1 ms | 1.00 ms (bare handler 1.00 ms) | met")
 	require.Contains(t, rows["validate, embedded: of Gubernator over HTTP"], "— | not measured")
 	require.Contains(t, rows["validate, Redis: of Envoy ratelimit's /json"], "1.92")
+}
+
+func TestSlicesTellWhatWasDoneAndWhatItTook(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") }))
+	defer server.Close()
+	keys := secrets(open, 10)
+	b := &run{plan: plans(true), began: time.Now()}
+	c := &contender{
+		name: "itself", keys: keys, status: http.StatusOK, want: "fine", request: load.Post("/", check, keys.Width),
+		server: &servers.Process{Name: "itself", Addr: server.Listener.Addr().String(), PID: os.Getpid()},
+	}
+	s, err := b.slice(t.Context(), c, 4, 0, 100*time.Millisecond, 1)
+	require.NoError(t, err)
+	require.Positive(t, s.rate)
+	require.Positive(t, s.server)
+	require.InDelta(t, 0.5, s.generator, 0.5)
+	require.GreaterOrEqual(t, s.foreign, 0.0)
+	require.Zero(t, s.others)
+	require.Equal(t, 1, b.progress.done)
+
+	c.want = "well"
+	_, err = b.slice(t.Context(), c, 4, 0, 20*time.Millisecond, 1)
+	require.ErrorContains(t, err, "does not answer as it should")
+}
+
+func TestARunBesideOthersIsVoid(t *testing.T) {
+	r := report{names: []string{bare}, many: results{bare: {{foreign: 0.01}, {foreign: 0.02}, {foreign: 0.4}}}}
+	require.Equal(t, "2 % of all cores, 40 % at the most", r.foreign())
+	r.many[bare][0].foreign = 0.3
+	require.Contains(t, r.foreign(), "30 % of all cores, 40 % at the most: **void**")
 }
 
 func TestTurnsBeginWithAnotherEachRound(t *testing.T) {

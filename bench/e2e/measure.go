@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -18,6 +19,7 @@ type sample struct {
 	beside    float64 // of the Redis servers it uses,
 	after     float64 // and of the server once it was left alone, for what it had put off
 	generator float64 // share of all CPU time meanwhile that was the generator's
+	foreign   float64 // share of the machine's cores that programs had which are no part of the run
 	latencies workload.Latencies
 	late      workload.Latencies
 	lost      uint64 // requests unanswered,
@@ -94,7 +96,7 @@ func (b *run) slice(
 		Addr: c.server.Addr, Request: c.request, Keys: c.keys, Status: c.status, Want: []byte(c.want), Never: []byte(degraded),
 		Connections: connections, Rate: requests, Warm: span / 5, Measure: span, Seed: seed + 1,
 		Mark: func() {
-			if err := clocks[marks].read(c); err != nil {
+			if err := clocks[marks].read(c, b.started); err != nil {
 				failed = err
 			}
 			marks++
@@ -126,14 +128,15 @@ func (b *run) slice(
 		// The load before the measured time has left something behind as well.
 		after:     perCheck(after) / 1.2,
 		generator: spent.own.Seconds() / (spent.own + spent.server + spent.beside).Seconds(),
+		foreign:   max(0, (spent.busy-spent.own-spent.started).Seconds()/(result.Elapsed.Seconds()*float64(runtime.NumCPU()))),
 		latencies: result.Latencies, late: result.Late, lost: result.Unanswered, others: result.Others,
 	}, nil
 }
 
-// clock is CPU time.
-type clock struct{ own, server, beside time.Duration }
+// clock is CPU time: of the generator, a server, what that uses, all servers, and the whole machine.
+type clock struct{ own, server, beside, started, busy time.Duration }
 
-func (k *clock) read(c *contender) (err error) {
+func (k *clock) read(c *contender, started []*servers.Process) (err error) {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		return fmt.Errorf("ask for the CPU time of the generator: %w", err)
@@ -149,11 +152,21 @@ func (k *clock) read(c *contender) (err error) {
 		}
 		k.beside += spent
 	}
-	return nil
+	for _, p := range started {
+		spent, err := p.CPU()
+		if err != nil {
+			return err
+		}
+		k.started += spent
+	}
+	k.busy, err = servers.Busy()
+	return err
 }
 
 func (k *clock) since(before *clock) clock {
-	return clock{k.own - before.own, k.server - before.server, k.beside - before.beside}
+	return clock{
+		k.own - before.own, k.server - before.server, k.beside - before.beside, k.started - before.started, k.busy - before.busy,
+	}
 }
 
 const (

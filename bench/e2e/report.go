@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,6 +89,26 @@ func (r *report) text() string {
 	}
 	b.WriteString(method)
 	return b.String()
+}
+
+// tolerable is the share of the machine that other programs may have.
+const tolerable = 0.05
+
+// foreign tells how much of the machine other programs had: with much of it nothing here is worth anything.
+func (r *report) foreign() string {
+	var values []float64
+	for _, name := range r.names {
+		for _, of := range append([]results{r.many, r.eight, r.lone}, slices.Collect(maps.Values(r.open))...) {
+			for _, s := range of[name] {
+				values = append(values, s.foreign)
+			}
+		}
+	}
+	shown := fmt.Sprintf("%.0f %% of all cores, %.0f %% at the most", 100*workload.Median(values), 100*slices.Max(values))
+	if workload.Median(values) > tolerable {
+		shown += ": **void**, the machine must be left alone"
+	}
+	return shown
 }
 
 func (r *report) throughput(of results, names []string) string {
@@ -183,6 +205,9 @@ func (b *run) describe(ctx context.Context) error {
 		if peer != nil {
 			t.Add([]string{servers.Gubernator.Module, servers.Envoy.Module}[i], peer.String())
 		}
+	}
+	if r.many != nil {
+		t.Add("other programs meanwhile", r.foreign())
 	}
 	r.circumstances = t
 	return nil

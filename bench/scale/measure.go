@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// http makes single calls and times them.
+// http makes single calls.
 type http struct {
 	base, token string
 	client      *stdhttp.Client
@@ -24,36 +24,34 @@ func newHTTP(addr, token string) *http {
 }
 
 // call makes a call, and decodes its answer.
-func (h *http) call(ctx context.Context, method, path string, body, answer any) (time.Duration, error) {
+func (h *http) call(ctx context.Context, method, path string, body, answer any) error {
 	var in io.Reader
 	if body != nil {
 		data, err := json.Marshal(body)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		in = bytes.NewReader(data)
 	}
 	req, err := stdhttp.NewRequestWithContext(ctx, method, h.base+path, in)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+h.token)
 	req.Header.Set("Content-Type", "application/json")
-	began := time.Now()
 	resp, err := h.client.Do(req)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
-	took := time.Since(began)
 	if err != nil {
-		return took, err
+		return err
 	}
 	if resp.StatusCode != stdhttp.StatusOK {
-		return took, fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, data)
+		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, data)
 	}
-	return took, json.Unmarshal(data, answer)
+	return json.Unmarshal(data, answer)
 }
 
 // A page of a list.
@@ -122,10 +120,9 @@ func (s *subject) measure(ctx context.Context, keys int, got *result) (err error
 		var key struct {
 			ID string `json:"id"`
 		}
-		_, err := s.http.call(ctx, "POST", "keys/lookup", map[string]string{"api_key": secretOf(random.IntN(keys))}, &key)
-		return err
+		return s.http.call(ctx, "POST", "keys/lookup", map[string]string{"api_key": secretOf(random.IntN(keys))}, &key)
 	})
-	if err := s.lists(ctx, keys, random, got); err != nil {
+	if err := s.lists(ctx, keys, got); err != nil {
 		return err
 	}
 	return s.checkAll(ctx, keys, got)
@@ -153,7 +150,7 @@ func (s *subject) check(ctx context.Context, secret string) error {
 	var answer struct {
 		Code string `json:"code"`
 	}
-	_, err := s.http.call(ctx, "POST", "validate", map[string]string{"api_key": secret}, &answer)
+	err := s.http.call(ctx, "POST", "validate", map[string]string{"api_key": secret}, &answer)
 	if err == nil && answer.Code != "ok" {
 		return fmt.Errorf("the check of a key that exists answers %s", answer.Code)
 	}
@@ -161,7 +158,7 @@ func (s *subject) check(ctx context.Context, secret string) error {
 }
 
 // lists measures pages of a hundred keys, chosen and sorted in every way the API has.
-func (s *subject) lists(ctx context.Context, keys int, random *rand.Rand, got *result) error {
+func (s *subject) lists(ctx context.Context, keys int, got *result) error {
 	id, deep, err := s.middle(ctx)
 	if err != nil {
 		return err
@@ -188,7 +185,7 @@ func (s *subject) lists(ctx context.Context, keys int, random *rand.Rand, got *r
 		list.query.Set("limit", "100")
 		got.add(list.name, listCalls, list.rows, func(int) error {
 			var p page
-			_, err := s.http.call(ctx, "GET", "keys?"+list.query.Encode(), nil, &p)
+			err := s.http.call(ctx, "GET", "keys?"+list.query.Encode(), nil, &p)
 			if err == nil && list.rows >= 0 && len(p.Data) != list.rows {
 				return fmt.Errorf("%d rows, not %d", len(p.Data), list.rows)
 			}
@@ -197,17 +194,15 @@ func (s *subject) lists(ctx context.Context, keys int, random *rand.Rand, got *r
 	}
 	got.add("GET keys/{id}", listCalls, 0, func(int) error {
 		var key struct{}
-		_, err := s.http.call(ctx, "GET", "keys/"+id, nil, &key)
-		return err
+		return s.http.call(ctx, "GET", "keys/"+id, nil, &key)
 	})
 	got.add("GET owners, first page", listCalls, 0, func(int) error {
 		var p page
-		_, err := s.http.call(ctx, "GET", "owners?limit=100", nil, &p)
-		return err
+		return s.http.call(ctx, "GET", "owners?limit=100", nil, &p)
 	})
 	got.add("GET audit-logs?object_id=", listCalls, 0, func(int) error {
 		var p page
-		_, err := s.http.call(ctx, "GET", "admin/audit-logs?object_id="+id, nil, &p)
+		err := s.http.call(ctx, "GET", "admin/audit-logs?object_id="+id, nil, &p)
 		if err == nil && len(p.Data) == 0 {
 			return fmt.Errorf("the import of key %s is not found", id)
 		}
@@ -224,7 +219,7 @@ func (s *subject) middle(ctx context.Context) (id, cursor string, err error) {
 		if cursor != "" {
 			query.Set("cursor", cursor)
 		}
-		if _, err := s.http.call(ctx, "GET", "keys?"+query.Encode(), nil, &p); err != nil {
+		if err := s.http.call(ctx, "GET", "keys?"+query.Encode(), nil, &p); err != nil {
 			return "", "", err
 		}
 		if len(p.Data) > 0 {
@@ -248,7 +243,7 @@ func (s *subject) checkAll(ctx context.Context, keys int, got *result) (err erro
 			checks[i] = map[string]string{"api_key": secretOf(first + i)}
 		}
 		var answer struct{}
-		if _, err := s.http.call(ctx, "POST", "validate/batch", map[string]any{"checks": checks}, &answer); err != nil {
+		if err := s.http.call(ctx, "POST", "validate/batch", map[string]any{"checks": checks}, &answer); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,6 @@ type subject struct {
 	postgres *servers.Process
 	viva     *servers.Viva
 	database string
-	token    string
 	client   *client.Client
 	http     *http
 	starts   int

@@ -25,7 +25,7 @@ func keysImport() *cobra.Command {
 			"With --plain there is a secret in place of each hash. It is hashed here, and only the hash is sent.\n\n" +
 			"Keys are imported a thousand at a time, all of them or none; several such batches are under way at once. Up to a\n" +
 			"million keys are read ahead and put in the order of their hashes, which databases store faster: that takes\n" +
-			"about half a gigabyte of memory. The same command can be given again whatever\n" +
+			"about 700 MB of memory. The same command can be given again whatever\n" +
 			"became of it: keys whose secret is there already stay as they are, and for 24 hours batches that were\n" +
 			"imported are not imported again, even if their keys have been erased since.",
 		Example: "  viva keys import --from keys.csv --owner cust_42\n" +

@@ -51,9 +51,12 @@ func (r Idempotency) Save(ctx context.Context, record *models.IdempotencyRecord)
 	})
 }
 
-// Prune erases the records that have expired at now.
+// Prune erases the records that have expired at now, in transactions of a bounded
+// number of them each.
 func (r Idempotency) Prune(ctx context.Context, now time.Time) error {
-	return r.db.do(ctx, "idempotency record", func(g *gorm.DB) error {
-		return g.Where("expires_at <= ?", now).Delete(&models.IdempotencyRecord{}).Error
+	return r.db.repeat(ctx, "idempotency record", func(g *gorm.DB) (int64, error) {
+		result := g.Exec("DELETE FROM idempotency_records WHERE id IN (SELECT id FROM idempotency_records WHERE expires_at <= ?"+
+			" ORDER BY expires_at LIMIT ?)", now.UTC(), eraseRows)
+		return result.RowsAffected, result.Error
 	})
 }

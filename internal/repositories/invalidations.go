@@ -48,9 +48,12 @@ func (r Invalidations) Last(ctx context.Context) (id int64, err error) {
 	return id, err
 }
 
-// Prune erases the invalidations older than age, by the database's clock.
+// Prune erases the invalidations older than age, by the database's clock, in
+// transactions of a bounded number of them each.
 func (r Invalidations) Prune(ctx context.Context, age time.Duration) error {
-	return r.db.do(ctx, "invalidation", func(g *gorm.DB) error {
-		return g.Where("created_at < "+r.db.ago, age.Microseconds()).Delete(&models.Invalidation{}).Error
+	return r.db.repeat(ctx, "invalidation", func(g *gorm.DB) (int64, error) {
+		result := g.Exec("DELETE FROM invalidations WHERE id IN (SELECT id FROM invalidations WHERE created_at < "+r.db.ago+
+			" ORDER BY created_at LIMIT ?)", age.Microseconds(), eraseRows)
+		return result.RowsAffected, result.Error
 	})
 }

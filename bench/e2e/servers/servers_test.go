@@ -15,6 +15,14 @@ func TestCPUTimeIsReadWhateverTheProgramIsCalled(t *testing.T) {
 	require.Error(t, err)
 }
 
+func TestWhatTheMachineDoesIsAllButIdling(t *testing.T) {
+	busy, err := parseBusy([]byte("cpu  100 20 30 9999 888 4 6 40 7 7\ncpu0 1 1 1 1 1 1 1 1 1 1\n"))
+	require.NoError(t, err)
+	require.Equal(t, 2*time.Second, busy)
+	_, err = parseBusy([]byte("intr 1 2 3"))
+	require.Error(t, err)
+}
+
 func TestProcessesStartAndStop(t *testing.T) {
 	p, err := Redis(t.Context(), "redis", t.TempDir())
 	require.NoError(t, err)

@@ -61,3 +61,32 @@ func (p *Process) Files() (float64, error) {
 	}
 	return float64(len(files)), nil
 }
+
+// Busy is the time that all cores have computed so far, whoever had them computed, the machine's host included.
+func Busy() (time.Duration, error) {
+	content, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("ask for the CPU time of the machine: %w", err)
+	}
+	return parseBusy(content)
+}
+
+// parseBusy reads the first line: user, nice, system, idle, iowait, irq, softirq, steal.
+func parseBusy(content []byte) (time.Duration, error) {
+	line, _, _ := strings.Cut(string(content), "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return 0, fmt.Errorf("no CPU time of the machine: %.100s", line)
+	}
+	var sum int64
+	for i, field := range fields[1:9] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read the CPU time of the machine: %w", err)
+		}
+		if idle := i == 3 || i == 4; !idle {
+			sum += n
+		}
+	}
+	return time.Duration(sum) * time.Second / ticks, nil
+}
