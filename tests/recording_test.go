@@ -52,6 +52,7 @@ var varying = []struct {
 	{"ms", false, regexp.MustCompile(`"(?:reset_after_ms|retry_after_ms)":(\d+)`)},
 	{"seconds", false, regexp.MustCompile(`(?m)(?:;t=|"?Retry-After"?: ?"?|"?X-Ratelimit-Reset"?: ?"?|"?X-RateLimit-Reset"?: ?"?)(\d+)`)},
 	{"digest", false, regexp.MustCompile(`(?m)^(?:Etag|If-Match|If-None-Match): "\d+-([0-9a-f]{16})"`)},
+	{"sum of ids", false, regexp.MustCompile(`"sha256":"([0-9a-f]{64})"`)},
 	{"cursor", true, regexp.MustCompile(`(?:cursor=|"next_cursor":")([0-9A-Za-z_-]+)`)},
 }
 
