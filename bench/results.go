@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -117,39 +115,21 @@ func (r *results) peers() []string {
 }
 
 func (r *results) command() string {
-	var flags []string
+	var quick string
 	if r.quick {
-		flags = append(flags, "-quick")
+		quick = "-quick"
 	}
-	if r.only != "" {
-		flags = append(flags, "-only "+r.only)
-	}
-	if flags == nil {
-		return "make bench"
-	}
-	return fmt.Sprintf("make bench BENCHFLAGS=%q", strings.Join(flags, " "))
+	return report.Command("bench", quick, report.Flag("-only", r.only))
 }
 
 // write writes the report and its plots into the folder, if there is one.
 func (r *results) write(folder string) error {
-	if folder == "" {
-		return nil
-	}
 	files := map[string]string{"RESULTS.md": r.text()}
 	if r.memory != nil {
 		files["plots/time.svg"] = timeChart(r.memory).SVG()
 		files["plots/memory.svg"] = memoryChart(r.memory).SVG()
 	}
-	for name, content := range files {
-		file := filepath.Join(folder, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			return fmt.Errorf("write the results: %w", err)
-		}
-		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
-			return fmt.Errorf("write the results: %w", err)
-		}
-	}
-	return nil
+	return report.Save(folder, files)
 }
 
 // most is the number of cores that parallel use is measured on.

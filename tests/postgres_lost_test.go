@@ -27,7 +27,7 @@ func TestPostgresLostUnderLoad(t *testing.T) {
 func losesPostgres(t *testing.T, database string, lose, find func()) {
 	const queryTimeout, txTimeout = time.Second, 5 * time.Second
 	s := shared(t, database, testenv.Redis(t)).with(settings{
-		"VIVA_LOG_LEVEL": "info", "VIVA_DATABASE_QUERY_TIMEOUT": queryTimeout.String(),
+		"VIVA_LOG_LEVEL": "debug", "VIVA_DATABASE_QUERY_TIMEOUT": queryTimeout.String(),
 	})
 	p := start(t, s, "api")
 	node, other := p.client(), start(t, s, "api").client()

@@ -15,7 +15,7 @@ import (
 func TestRedisLostUnderLoad(t *testing.T) {
 	server := testenv.RedisServer(t)
 	proxy := testenv.StartProxy(t, server.URL())
-	s := shared(t, testenv.Postgres(t), proxy.URL()).with(settings{"VIVA_LOG_LEVEL": "info"})
+	s := shared(t, testenv.Postgres(t), proxy.URL()).with(settings{"VIVA_LOG_LEVEL": "debug"})
 	nodes := map[string]*process{}
 	for _, policy := range []string{"local", "deny", "allow"} {
 		nodes[policy] = start(t, s.with(settings{"VIVA_RATELIMIT_ON_STORE_FAILURE": policy}), "api")

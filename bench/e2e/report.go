@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -214,39 +212,21 @@ func (b *run) describe(ctx context.Context) error {
 }
 
 func (b *run) command() string {
-	var flags []string
+	var quick, soak string
 	if b.quick {
-		flags = append(flags, "-quick")
-	}
-	if b.only != "" {
-		flags = append(flags, "-only "+b.only)
+		quick = "-quick"
 	}
 	if b.soakFor > 0 {
-		flags = append(flags, "-soak "+b.soakFor.String())
+		soak = b.soakFor.String()
 	}
-	if flags == nil {
-		return "make bench-e2e"
-	}
-	return fmt.Sprintf("make bench-e2e BENCHFLAGS=%q", strings.Join(flags, " "))
+	return bench.Command("bench-e2e", quick, bench.Flag("-only", b.only), bench.Flag("-soak", soak))
 }
 
 // write writes the report and its plots into the folder, if there is one.
 func (r *report) write(folder string) error {
-	if folder == "" {
-		return nil
-	}
 	files := map[string]string{"RESULTS-e2e.md": r.text()}
 	if r.many != nil {
 		files["plots/e2e-latency.svg"], files["plots/e2e-throughput.svg"] = r.latencyChart().SVG(), r.throughputChart().SVG()
 	}
-	for name, content := range files {
-		file := filepath.Join(folder, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			return fmt.Errorf("write the results: %w", err)
-		}
-		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
-			return fmt.Errorf("write the results: %w", err)
-		}
-	}
-	return nil
+	return bench.Save(folder, files)
 }

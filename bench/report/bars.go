@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"html"
 	"strings"
 )
 
@@ -31,12 +30,7 @@ func (c *Bars) SVG() string {
 		most = max(most, each.value)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img" aria-label="%s">`+"\n",
-		width, height, html.EscapeString(c.Title))
-	b.WriteString(style)
-	b.WriteString(`<rect class="ground" width="100%" height="100%"/>` + "\n")
-	text(&b, left-48, 24, "title", "start", c.Title)
-	text(&b, left-48, 44, "quiet", "start", c.X)
+	head(&b, height, c.Title, c.X)
 	for i, each := range c.bars {
 		y, long, color := float64(first+apart*i), 0.0, 2
 		if most > 0 {

@@ -53,16 +53,21 @@ svg { font: 13px system-ui, sans-serif }
 // lineColors is how many classes the style has.
 const lineColors = 6
 
+// head begins a picture; what names the unit.
+func head(b *strings.Builder, height int, title, what string) {
+	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img" aria-label="%s">`+"\n",
+		width, height, html.EscapeString(title))
+	b.WriteString(style)
+	b.WriteString(`<rect class="ground" width="100%" height="100%"/>` + "\n")
+	text(b, left-48, 24, "title", "start", title)
+	text(b, left-48, 44, "quiet", "start", what)
+}
+
 // SVG returns the picture.
 func (c *Chart) SVG() string {
 	s := c.scale()
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img" aria-label="%s">`+"\n",
-		width, height, html.EscapeString(c.Title))
-	b.WriteString(style)
-	b.WriteString(`<rect class="ground" width="100%" height="100%"/>` + "\n")
-	text(&b, left-48, 24, "title", "start", c.Title)
-	text(&b, left-48, 44, "quiet", "start", c.Y)
+	head(&b, height, c.Title, c.Y)
 	text(&b, (left+right)/2, height-12, "quiet", "middle", c.X)
 	for y := 0.0; y <= s.top*1.001; y += s.step {
 		fmt.Fprintf(&b, `<path class="grid" d="M%d %.1fH%d"/>`+"\n", left, s.y(y), right)

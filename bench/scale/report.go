@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -27,6 +25,7 @@ func write(dir string, results []result) error {
 		return nil
 	}
 	m := report.ThisMachine()
+	files := map[string]string{}
 	var b strings.Builder
 	b.WriteString(preface)
 	fmt.Fprintf(&b, "Machine: %s, %d cores, %s, %s. The client and the database share it with the service;\n"+
@@ -45,10 +44,7 @@ func write(dir string, results []result) error {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n%s", title, growth(of), operations(of))
 		picture := "scale-" + engine + ".svg"
 		chart := pictureOf(title, of)
-		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "plots"), 0o755),
-			os.WriteFile(filepath.Join(dir, "plots", picture), []byte(chart.SVG()), 0o644)); err != nil {
-			return err
-		}
+		files["plots/"+picture] = chart.SVG()
 		fmt.Fprintf(&b, "\n![Time of calls by the number of keys](plots/%s)\n", picture)
 		for _, r := range of {
 			for _, op := range r.operations {
@@ -58,7 +54,8 @@ func write(dir string, results []result) error {
 			}
 		}
 	}
-	return os.WriteFile(filepath.Join(dir, "RESULTS-scale.md"), []byte(b.String()), 0o644)
+	files["RESULTS-scale.md"] = b.String()
+	return report.Save(dir, files)
 }
 
 // crowd is the load of the machine over the last minute, which others may add to.

@@ -56,6 +56,7 @@ type Doctor struct {
 	space   func(folder string) (room, error)
 
 	db     *repositories.DB      // once it answers
+	server repositories.Server   // what that says of itself
 	schema bool                  // it has the tables of this program
 	redis  redis.UniversalClient // once it answers; nil where none is set
 	queue  redis.UniversalClient // where queue.redis_url is set, once it answers
@@ -73,6 +74,8 @@ type check struct {
 	// needs names an earlier check that has to open what this one looks into;
 	// wants one whose failure is no obstacle. Both are made, asked for or not.
 	needs, wants string
+	// sqlite is said in place of looking where the database is a SQLite file.
+	sqlite string
 	// run reports what is wrong. An error says that it could not look.
 	run func(d *Doctor, ctx context.Context, r *report) error
 }
@@ -83,15 +86,15 @@ var checks = []check{
 	{name: "disk", about: "free space and inodes for the journal and the data", run: (*Doctor).disk},
 	{name: "tls", about: "the certificate of the API", run: (*Doctor).certificate},
 	{name: "database", about: "whether it answers, how quickly, and its version", run: (*Doctor).database},
-	{name: "postgres", about: "settings of PostgreSQL, and the rights of the role", needs: "database", run: (*Doctor).postgres},
-	{name: "clock-postgres", about: "its clock against that of this machine", needs: "database", run: (*Doctor).postgresClock},
+	{name: "postgres", about: "settings of PostgreSQL, and the rights of the role", needs: "database", sqlite: "the database is a SQLite file", run: (*Doctor).postgres},
+	{name: "clock-postgres", about: "its clock against that of this machine", needs: "database", sqlite: "the clock of a SQLite file is that of this machine", run: (*Doctor).postgresClock},
 	{name: "migrations", about: "whether the schema is that of this program", needs: "database", run: (*Doctor).migrations},
-	{name: "connections", about: "connections of PostgreSQL against the pools of all processes", needs: "migrations", run: (*Doctor).connections},
-	{name: "partitions", about: "days that usage goes into, and rows of no day", needs: "migrations", run: (*Doctor).partitions},
+	{name: "connections", about: "connections of PostgreSQL against the pools of all processes", needs: "migrations", sqlite: "the database is a SQLite file", run: (*Doctor).connections},
+	{name: "partitions", about: "days that usage goes into, and rows of no day", needs: "migrations", sqlite: "a SQLite file has none", run: (*Doctor).partitions},
 	{name: "redis", about: "each master: its version, eviction, memory", run: (*Doctor).limitStore},
 	{name: "clock-redis", about: "its clocks against that of this machine", needs: "redis", run: (*Doctor).redisClock},
 	{name: "queue", about: "the Redis that jobs stand in, and queues that are paused", wants: "redis", run: (*Doctor).queues},
-	{name: "processes", about: "locks that processes hold in the database", needs: "database", run: (*Doctor).processes},
+	{name: "processes", about: "locks that processes hold in the database", needs: "database", sqlite: "processes lock the data folder", run: (*Doctor).processes},
 	{name: "journal", about: "folders of the journal: damage, and records that no process brings in", wants: "migrations", run: (*Doctor).journals},
 	{name: "ingestion", about: "streams of all nodes, how complete usage is, lost records", needs: "migrations", run: (*Doctor).ingestion},
 	{name: "jobs", about: "jobs that failed or are late, and periodic ones that were not asked for", needs: "migrations", run: (*Doctor).jobs},
@@ -151,7 +154,12 @@ func (d *Doctor) close() (err error) {
 func (d *Doctor) look(ctx context.Context, c check, r *report) error {
 	bounded, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	err := c.run(d, bounded, r)
+	var err error
+	if c.sqlite != "" && d.db.Engine() == repositories.SQLite {
+		r.say("not in use: %s", c.sqlite)
+	} else {
+		err = c.run(d, bounded, r)
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -46,10 +46,10 @@ func (d *Doctor) database(ctx context.Context, r *report) error {
 		return err
 	}
 	d.db = db
-	server, err := repositories.NewDoctor(db).Server(ctx)
-	if err != nil {
+	if d.server, err = repositories.NewDoctor(db).Server(ctx); err != nil {
 		return err
 	}
+	server := &d.server
 	took, err := repositories.NewDoctor(db).Latency(ctx, d.now)
 	if err != nil {
 		return err
@@ -73,15 +73,8 @@ func (d *Doctor) database(ctx context.Context, r *report) error {
 }
 
 // postgres looks at settings that promises rest on.
-func (d *Doctor) postgres(ctx context.Context, r *report) error {
-	if d.db.Engine() == repositories.SQLite {
-		r.say("not in use: the database is a SQLite file")
-		return nil
-	}
-	s, err := repositories.NewDoctor(d.db).Server(ctx)
-	if err != nil {
-		return err
-	}
+func (d *Doctor) postgres(_ context.Context, r *report) error {
+	s := &d.server
 	for _, off := range []struct{ name, value, found string }{
 		{"fsync", s.Fsync, "a loss of power can destroy the database"},
 		{"full_page_writes", s.FullPageWrites, "a loss of power can destroy pages of the database"},
@@ -104,14 +97,7 @@ func (d *Doctor) postgres(ctx context.Context, r *report) error {
 
 // connections looks whether the pools of all processes fit.
 func (d *Doctor) connections(ctx context.Context, r *report) error {
-	if d.db.Engine() == repositories.SQLite {
-		r.say("not in use: the database is a SQLite file")
-		return nil
-	}
-	s, err := repositories.NewDoctor(d.db).Server(ctx)
-	if err != nil {
-		return err
-	}
+	s := &d.server
 	streams, err := repositories.NewStreams(d.db).List(ctx)
 	if err != nil {
 		return err
@@ -165,10 +151,6 @@ func judgeClock(r *report, whose string, s cache.Skew) string {
 }
 
 func (d *Doctor) postgresClock(ctx context.Context, r *report) error {
-	if d.db.Engine() == repositories.SQLite {
-		r.say("not in use: the clock of a SQLite file is that of this machine")
-		return nil
-	}
 	asked := d.now()
 	told, err := repositories.NewDoctor(d.db).Clock(ctx)
 	if err != nil {
@@ -209,10 +191,6 @@ const (
 
 // partitions looks at days to come, and at rows that have no day.
 func (d *Doctor) partitions(ctx context.Context, r *report) error {
-	if d.db.Engine() == repositories.SQLite {
-		r.say("not in use: a SQLite file has none")
-		return nil
-	}
 	list, err := repositories.NewDoctor(d.db).Days(ctx)
 	if err != nil {
 		return err

@@ -90,10 +90,6 @@ func (d *Doctor) kinds() []queue.Kind {
 // processes looks at locks in PostgreSQL. That of the data folder is looked at
 // with the folder.
 func (d *Doctor) processes(ctx context.Context, r *report) error {
-	if d.db.Engine() == repositories.SQLite {
-		r.say("not in use: processes lock the data folder")
-		return nil
-	}
 	alone, err := repositories.NewDoctor(d.db).Held(ctx, serveLock)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"go.uber.org/zap"
 
+	"github.com/viva/rate-limiter/internal/controllers"
 	"github.com/viva/rate-limiter/internal/middleware"
 )
 
@@ -78,7 +79,7 @@ func (a *App) newEngine() *gin.Engine {
 	engine := gin.New()
 	cors, security := a.cfg.Server.CORS, a.cfg.Server.SecurityHeaders
 	middleware.Install(engine, middleware.Options{
-		Log: a.log.Named("http"), Requests: a.metrics.requests, Tracer: a.traces.requests(), Now: time.Now, Proxies: a.cfg.Server.TrustedProxies,
+		Log: a.log.Named("http"), Busy: controllers.CheckRoutes, Requests: a.metrics.requests, Tracer: a.traces.requests(), Now: time.Now, Proxies: a.cfg.Server.TrustedProxies,
 		CORS: middleware.CORS{
 			AllowedOrigins: cors.AllowedOrigins, AllowedMethods: cors.AllowedMethods,
 			AllowedHeaders: cors.AllowedHeaders, MaxAge: cors.MaxAge,

@@ -321,7 +321,7 @@ type Tracing struct {
 
 // Log is what the process says about itself.
 type Log struct {
-	// The least serious lines that are written.
+	// The least serious lines that are written. Each request has one at `info`, and each check at `debug`.
 	Level string `key:"level" default:"info" oneof:"debug info warn error"`
 	// `json`, `console` (for people), or `auto`: JSON where `environment` is `prod`.
 	Format string `key:"format" default:"auto" oneof:"auto json console"`

@@ -11,6 +11,11 @@ import (
 	"github.com/viva/rate-limiter/internal/services/validation"
 )
 
+// CheckRoutes are the routes of checks: whoever serves calls asks one for each.
+var CheckRoutes = []string{
+	prefix + "/validate", prefix + "/validate/batch", prefix + "/authorize", prefix + "/authorize/*path", prefix + "/limits/check",
+}
+
 // registerChecks declares the checks. Plain requests take a path beside Huma:
 // see checks_fast.go.
 func (a *api) registerChecks() {

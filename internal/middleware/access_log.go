@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -12,10 +13,11 @@ import (
 )
 
 // AccessLog writes one line for each request: at error level, with the cause,
-// where the answer is 5xx, else at info level. It names the route, never the
-// path, and no query, header or body: those hold secrets. It also tells requests,
-// unless that is nil, so that the clock is read for both at once.
-func AccessLog(log *zap.Logger, proxies Proxies, now func() time.Time, requests Requests) gin.HandlerFunc {
+// where the answer is 5xx, else at info level, or at debug level where the route
+// is one of the busy. It names the route, never the path, and no query, header or
+// body: those hold secrets. It also tells requests, unless that is nil, so that
+// the clock is read for both at once.
+func AccessLog(log *zap.Logger, busy []string, proxies Proxies, now func() time.Time, requests Requests) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := now()
 		if requests != nil {
@@ -28,8 +30,11 @@ func AccessLog(log *zap.Logger, proxies Proxies, now func() time.Time, requests 
 				ended(c, requests, took)
 			}
 			level := zapcore.InfoLevel
-			if c.Writer.Status() >= 500 {
+			switch {
+			case c.Writer.Status() >= 500:
 				level = zapcore.ErrorLevel
+			case slices.Contains(busy, c.FullPath()):
+				level = zapcore.DebugLevel
 			}
 			if entry := log.Check(level, "request"); entry != nil {
 				entry.Write(requestFields(c, proxies, took)...)

@@ -10,6 +10,7 @@ import (
 // Options of what stands before every handler.
 type Options struct {
 	Log      *zap.Logger
+	Busy     []string // routes asked so often that their lines are at debug level
 	Requests Requests // told of every request; nil tells nobody
 	Tracer   Tracer   // nil traces nothing
 	Now      func() time.Time
@@ -30,7 +31,7 @@ func Install(engine *gin.Engine, o Options) {
 	if o.Tracer != nil {
 		engine.Use(Trace(o.Tracer))
 	}
-	engine.Use(AccessLog(o.Log, o.Proxies, o.Now, o.Requests), Recovery(o.Log), Problems())
+	engine.Use(AccessLog(o.Log, o.Busy, o.Proxies, o.Now, o.Requests), Recovery(o.Log), Problems())
 	if o.Security.Enabled {
 		engine.Use(o.Security.Handler())
 	}

@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/viva/rate-limiter/internal/middleware"
 	"github.com/viva/rate-limiter/internal/models"
@@ -94,6 +96,27 @@ func TestAPanicIsAProblem(t *testing.T) {
 	require.Len(t, panics, 1)
 	require.Contains(t, panics[0].ContextMap()["stack"], "log_test.go")
 	require.EqualValues(t, 500, s.line()["status"])
+}
+
+func TestRequestsOfBusyRoutesAreLoggedAtDebugLevel(t *testing.T) {
+	s := newStack(t, func(o *middleware.Options) { o.Busy = []string{"/busy"} })
+	s.GET("/busy", func(c *gin.Context) {
+		if c.Query("fail") != "" {
+			_ = c.Error(errors.New("broken"))
+			return
+		}
+		ok(c)
+	})
+	s.GET("/calm", ok)
+	for target, level := range map[string]zapcore.Level{
+		"/busy": zapcore.DebugLevel, "/busy?fail=1": zapcore.ErrorLevel, "/calm": zapcore.InfoLevel, "/nowhere": zapcore.InfoLevel,
+	} {
+		s.send("GET", target)
+		lines := s.log.FilterMessage("request").All()
+		s.log.TakeAll()
+		require.Len(t, lines, 1)
+		require.Equal(t, level, lines[0].Level, target)
+	}
 }
 
 func TestAPanicAmidAnAnswerCutsTheConnection(t *testing.T) {

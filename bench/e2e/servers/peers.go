@@ -14,12 +14,9 @@ const Limit = 1_000_000_000
 // StartGubernator starts a node that is alone. It has room for all keys, where by default it forgets all but 50,000;
 // and it exports no traces.
 func StartGubernator(ctx context.Context, path, dir string, keys int) (*Process, error) {
-	var addrs [3]string
-	for i := range addrs {
-		var err error
-		if addrs[i], err = freeAddr(); err != nil {
-			return nil, err
-		}
+	addrs, err := freeAddrs(3)
+	if err != nil {
+		return nil, err
 	}
 	return start(ctx, program{
 		name: "gubernator", path: path, dir: dir, addr: addrs[0], ready: answers("/v1/HealthCheck"),
@@ -50,12 +47,9 @@ func StartEnvoy(ctx context.Context, path, dir, redis, pipelineWindow string) (*
 	if err := os.WriteFile(rules, fmt.Appendf(nil, envoyRules, Limit), 0o600); err != nil {
 		return nil, fmt.Errorf("write Envoy's rules: %w", err)
 	}
-	var addrs [3]string
-	for i := range addrs {
-		var err error
-		if addrs[i], err = freeAddr(); err != nil {
-			return nil, err
-		}
+	addrs, err := freeAddrs(3)
+	if err != nil {
+		return nil, err
 	}
 	return start(ctx, program{
 		name: "envoy-ratelimit", path: path, dir: dir, addr: addrs[0], ready: answers("/healthcheck"),

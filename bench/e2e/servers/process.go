@@ -165,11 +165,24 @@ func connects(ctx context.Context, p *Process) error {
 
 // freeAddr gives an address of the loopback that is free now.
 func freeAddr() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := freeAddrs(1)
 	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+		return "", err
 	}
-	return listener.Addr().String(), listener.Close()
+	return addrs[0], nil
+}
+
+// freeAddrs gives some that differ.
+func freeAddrs(n int) (addrs []string, err error) {
+	for range n {
+		listener, listening := net.Listen("tcp", "127.0.0.1:0")
+		if listening != nil {
+			return nil, fmt.Errorf("find a free port: %w", listening)
+		}
+		defer func() { err = errors.Join(err, listener.Close()) }()
+		addrs = append(addrs, listener.Addr().String())
+	}
+	return addrs, nil
 }
 
 func port(addr string) string {

@@ -117,7 +117,10 @@ func answered(err error) bool {
 // Take takes from the shared store or, where that gives no answer in time or
 // has no room, as the policy says: degraded is then true.
 func (g *Guard) Take(ctx context.Context, req *ratelimit.Request, dec *ratelimit.Decision) (degraded bool, err error) {
-	began := g.options.Now()
+	var began time.Time
+	if g.options.OnTake != nil {
+		began = g.options.Now()
+	}
 	_, err = g.breaker.Execute(func() (struct{}, error) {
 		bounded, cancel := context.WithTimeout(ctx, g.options.Timeout)
 		defer cancel()
