@@ -107,7 +107,6 @@ type Ingester struct {
 	moved     bool                      // quotas did, since it was last asked to look at them
 	asked     time.Time                 // when that was
 	progress  *progress
-	most      int // records of the next transaction
 }
 
 // NewIngester makes an ingester. The activity is told which keys were used.
@@ -115,17 +114,13 @@ func NewIngester(journal Journal, cursors Cursors, store Store, activity *Activi
 	return &Ingester{
 		journal: journal, cursors: cursors, store: store, options: o,
 		endpoints: endpoints{most: o.EndpointsPerKey}, sampler: newSampler(o.RawRowsPerSecond),
-		activity: activity, positions: map[models.StreamID]int64{}, progress: newProgress(o.Now()), most: mostEntries,
+		activity: activity, positions: map[models.StreamID]int64{}, progress: newProgress(o.Now()),
 	}
 }
 
 const (
-	// fewestEntries and mostEntries bound the records of one transaction.
-	fewestEntries, mostEntries = 250, 20_000
-	// batchTakes is how long a transaction shall take: the rows of as many keys as
-	// there are records take a hundred times as long as those of one key, others
-	// wait for them, and the database gives up what takes longer than its limit.
-	batchTakes = time.Second
+	// batchEntries bounds the records of one transaction.
+	batchEntries = 20_000
 	// batchEvery is how long records gather before they are brought in: it
 	// bounds both the transactions of an idle service and how old usage is.
 	batchEvery = 200 * time.Millisecond
@@ -222,9 +217,9 @@ func (i *Ingester) Drain(ctx context.Context) error {
 func (i *Ingester) once(ctx context.Context) (more bool, err error) {
 	var failures []error
 	for _, s := range i.journal.Streams() {
-		full, err := i.stream(ctx, s)
+		n, err := i.stream(ctx, s)
 		failures = append(failures, err)
-		more = more || full
+		more = more || n == batchEntries
 	}
 	i.progress.tell(i.journal.Streams())
 	// It may be lost with the process, and holds nothing up.
@@ -251,71 +246,55 @@ func (i *Ingester) ask(ctx context.Context, within time.Duration) {
 	}
 }
 
-// stream brings in the next batch of a stream; more tells that it was a full one.
-func (i *Ingester) stream(ctx context.Context, s Stream) (more bool, err error) {
+// stream brings in the next batch of a stream.
+func (i *Ingester) stream(ctx context.Context, s Stream) (n int, err error) {
 	read := i.options.Now()
 	position, err := i.position(ctx, s.ID)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	entries, err := i.journal.Read(s.ID, position, i.most)
+	entries, err := i.journal.Read(s.ID, position, batchEntries)
 	if err != nil {
-		return false, fmt.Errorf("read stream %s: %w", s.ID, err)
+		return 0, fmt.Errorf("read stream %s: %w", s.ID, err)
 	}
 	if len(entries) == 0 {
 		i.progress.complete(s.ID, read)
 		if !s.Own {
-			return false, i.end(ctx, s.ID)
+			return 0, i.end(ctx, s.ID)
 		}
-		return i.back(ctx, false, i.publish(ctx, s.ID, read))
+		return i.back(ctx, 0, i.publish(ctx, s.ID, read))
 	}
 	i.progress.complete(s.ID, entries[0].At)
 	err = i.bring(ctx, s.ID, i.decode(entries, read))
-	took, full := i.options.Now().Sub(read), len(entries) == i.most
 	if i.options.Observer != nil {
-		i.options.Observer.Batch(took, err)
+		i.options.Observer.Batch(i.options.Now().Sub(read), err)
 	}
-	i.size(len(entries), took, err)
 	if err != nil {
-		return i.back(ctx, false, err)
+		return i.back(ctx, 0, err)
 	}
 	last := entries[len(entries)-1]
 	i.positions[s.ID] = last.Seq
 	i.progress.complete(s.ID, last.At)
-	if !full {
+	if len(entries) < batchEntries {
 		i.progress.complete(s.ID, read)
 	}
 	if !s.Own && last.Seq >= s.Last {
-		return full, i.end(ctx, s.ID)
+		return len(entries), i.end(ctx, s.ID)
 	}
 	i.journal.Done(s.ID, last.Seq)
 	if s.Own {
 		err = i.publish(ctx, s.ID, last.At)
 	}
-	return i.back(ctx, full, err)
-}
-
-// size sets how many records the next transaction takes, after one took so long
-// for n: half as many after one that failed, as that may be because it was given
-// up half way, and no more than twice as many otherwise.
-func (i *Ingester) size(n int, took time.Duration, err error) {
-	next := 2 * i.most
-	switch {
-	case err != nil:
-		next = n / 2
-	case took > batchTakes/2:
-		next = int(float64(n) * batchTakes.Seconds() / took.Seconds())
-	}
-	i.most = min(max(next, fewestEntries), mostEntries)
+	return i.back(ctx, len(entries), err)
 }
 
 // back gives what stream returns: where the database has gone back, there is
 // more to bring in.
-func (i *Ingester) back(ctx context.Context, more bool, err error) (bool, error) {
+func (i *Ingester) back(ctx context.Context, n int, err error) (int, error) {
 	if errors.Is(err, errRewound) {
-		return true, i.rewind(ctx)
+		return batchEntries, i.rewind(ctx)
 	}
-	return more, err
+	return n, err
 }
 
 // position gives how far a stream is brought in: of one that an earlier process
