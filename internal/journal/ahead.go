@@ -37,25 +37,42 @@ func (s *spare) drop() error {
 // where the disk is busy.
 func (j *Journal) makeAhead(ctx context.Context) {
 	for {
-		if j.next.Load() == nil {
-			sp, err := j.newSpare(j.o.SegmentBytes)
-			if err != nil {
-				j.o.Log.Warn("the journal's next segment cannot be made ahead", zap.Error(err))
-			} else {
-				j.next.Store(sp)
-			}
-		}
 		select {
 		case <-j.prepare:
+			j.makeSpare()
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
+func (j *Journal) makeSpare() {
+	if j.next.Load() != nil {
+		return
+	}
+	sp, err := j.newSpare(j.o.SegmentBytes)
+	if err != nil {
+		j.o.Log.Warn("the journal's next segment cannot be made ahead", zap.Error(err))
+		return
+	}
+	j.next.Store(sp)
+}
+
+// dropSpare deletes what was made ahead, but for the name of a stream without a
+// record that was not said to be over.
 func (j *Journal) dropSpare() error {
-	if sp := j.next.Swap(nil); sp != nil {
+	sp := j.next.Swap(nil)
+	if sp == nil {
+		return nil
+	}
+	j.shelf.mu.RLock()
+	over := j.own.last.Load() > 0 || j.own.done != untold
+	j.shelf.mu.RUnlock()
+	if over {
 		return sp.drop()
+	}
+	if err := errors.Join(sp.file.Truncate(0), sp.file.Close()); err != nil {
+		return fmt.Errorf("empty segment: %w", err)
 	}
 	return nil
 }

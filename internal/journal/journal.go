@@ -75,7 +75,7 @@ func Open(o Options) (*Journal, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	j := &Journal{
 		o: o, lock: lock, seed: seedOf(id), stop: stop,
-		own:     &stream{id: id, own: true, started: o.Now().UTC()},
+		own:     &stream{id: id, own: true, started: o.Now().UTC(), done: untold},
 		prepare: make(chan struct{}, 1),
 	}
 	j.pen.L = &j.mu
@@ -85,6 +85,8 @@ func Open(o Options) (*Journal, error) {
 		return nil, errors.Join(fmt.Errorf("open journal %s: %w", o.Dir, err), lock.Close())
 	}
 	j.shelf.streams = append(j.shelf.streams, j.own)
+	// Its name is what a process leaves that dies before its first record.
+	j.makeSpare()
 	j.tasks.Go(func() { j.makeAhead(ctx) })
 	j.tasks.Go(func() { j.tend(ctx) })
 	return j, nil
@@ -136,7 +138,7 @@ func (j *Journal) Usage() Usage {
 	j.shelf.mu.RLock()
 	defer j.shelf.mu.RUnlock()
 	for _, st := range j.shelf.streams {
-		u.Missing += max(0, st.last.Load()-st.done)
+		u.Missing += max(0, st.last.Load()-max(0, st.done))
 		u.Segments += len(st.segments)
 		for _, seg := range st.segments {
 			u.Bytes += seg.size

@@ -103,7 +103,9 @@ func TestReopen(t *testing.T) {
 	before := contents(t, dir)
 
 	c.move(time.Hour)
-	closed(t, open(t, journal.Options{Dir: dir, Now: c.Now})) // which leaves nothing
+	unused := open(t, journal.Options{Dir: dir, Now: c.Now})
+	unused.Done(unused.Stream(), 0)
+	closed(t, unused) // which leaves nothing
 	second := open(t, journal.Options{Dir: dir, Now: c.Now})
 	appendNumbers(t, second, 101, 110)
 	streams := second.Streams()
@@ -126,6 +128,40 @@ func TestReopen(t *testing.T) {
 	}
 	_, err = second.Read("nobody", 0, 1)
 	require.ErrorIs(t, err, journal.ErrUnknown)
+}
+
+// A stream without a record is heard of until it is Done: what others were told
+// of it, such as how far it is complete, can be ended.
+func TestStreamWithoutARecord(t *testing.T) {
+	dir := t.TempDir()
+	first := open(t, journal.Options{Dir: dir, Keep: -1})
+	closed(t, first)
+	for range 2 {
+		for _, path := range files(t, dir) {
+			info, err := os.Stat(path)
+			require.NoError(t, err)
+			require.Zero(t, info.Size(), "it takes no room")
+		}
+		second := open(t, journal.Options{Dir: dir, Keep: -1})
+		streams := second.Streams()
+		require.Len(t, streams, 2)
+		require.Equal(t, journal.Stream{ID: first.Stream()}, streams[0])
+		require.Empty(t, all(t, second, first.Stream(), 0))
+		require.Zero(t, second.Usage().Missing)
+		second.Done(second.Stream(), 0)
+		closed(t, second)
+	}
+	reader, err := journal.OpenReader(dir)
+	require.NoError(t, err)
+	require.Equal(t, []journal.Stream{{ID: first.Stream()}}, reader.Streams())
+	require.NoError(t, reader.Close())
+
+	last := open(t, journal.Options{Dir: dir, Keep: -1})
+	last.Done(first.Stream(), 0)
+	require.Len(t, last.Streams(), 1)
+	last.Done(last.Stream(), 0)
+	closed(t, last)
+	require.Empty(t, files(t, dir))
 }
 
 func contents(t *testing.T, dir string) map[string][]byte {

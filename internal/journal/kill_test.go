@@ -32,7 +32,9 @@ func TestKilled(t *testing.T) {
 					require.True(t, ok, "record %d is lost", number)
 				}
 				// The folder can be used again.
-				closed(t, open(t, journal.Options{Dir: dir}))
+				again := open(t, journal.Options{Dir: dir})
+				again.Done(again.Stream(), 0)
+				closed(t, again)
 				require.Equal(t, found, everything(t, dir))
 				unused, err := filepath.Glob(filepath.Join(dir, "*.next"))
 				require.NoError(t, err)

@@ -67,7 +67,7 @@ func parseName(name string) (stream uuid.UUID, number int64, used, ok bool) {
 
 // list finds the segments of a folder, by stream, in their order. What was made
 // ahead and not used comes apart.
-func list(dir string) (streams map[uuid.UUID][]*segment, unused []string, err error) {
+func list(dir string) (streams map[uuid.UUID][]*segment, unused []*segment, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("list segments: %w", err)
@@ -86,7 +86,7 @@ func list(dir string) (streams map[uuid.UUID][]*segment, unused []string, err er
 		case err != nil && !errors.Is(err, errHeader):
 			return nil, nil, fmt.Errorf("read %s: %w", path, err)
 		case !used && errors.Is(err, errBlank):
-			unused = append(unused, path)
+			unused = append(unused, &segment{header: header{stream: stream}, path: path, size: size, sealed: true})
 			continue
 		case err != nil && !used:
 			continue // its name says too little, but somebody may still make sense of it

@@ -38,10 +38,14 @@ type stream struct {
 	// Guarded by shelf.mu.
 	segments []*segment
 	held     []held // what the disk has not taken; follows the segments
-	done     int64  // the database has everything up to here
+	done     int64  // the database has everything up to here; untold before anything is known
 
 	position position
 }
+
+// untold is what is done of a stream that nobody has spoken of: of one without
+// a record, too, the database may know, and has to be told that it is over.
+const untold = -1
 
 // held are records in memory, encoded. They are added to and never changed.
 type held struct {
@@ -68,60 +72,71 @@ func (s *shelf) find(id models.StreamID) *stream {
 }
 
 // load reads what earlier runs have left. With clean, it deletes files that
-// hold nothing.
+// hold nothing, but for one of a stream of which nothing else is there, whose
+// name is all that is known of it.
 func (s *shelf) load(dir string, clean bool, log *zap.Logger) error {
-	found, unused, err := list(dir)
+	found, empty, err := list(dir)
 	if err != nil {
 		return err
 	}
-	empty := unused
+	known := map[uuid.UUID]bool{}
+	add := func(id uuid.UUID, segments []*segment) *stream {
+		st := &stream{id: id, segments: segments, started: segments[0].started, done: untold}
+		s.streams = append(s.streams, st)
+		known[id] = true
+		return st
+	}
 	for id, segments := range found {
-		st := &stream{id: id, segments: segments, started: segments[0].started}
-		hollow, err := st.measure()
+		last, held, hollow, err := measure(segments)
 		if err != nil {
 			return err
 		}
-		empty = append(empty, hollow...)
-		if len(st.segments) > 0 {
-			s.streams = append(s.streams, st)
+		if empty = append(empty, hollow...); len(held) > 0 {
+			add(id, held).last.Store(last)
+		}
+	}
+	for _, seg := range empty {
+		clear := os.Remove
+		if !known[seg.stream] {
+			seg.first, seg.most, seg.size = 1, 0, 0
+			add(seg.stream, []*segment{seg})
+			clear = func(path string) error { return os.Truncate(path, 0) }
+		}
+		if !clean {
+			continue
+		}
+		if err := clear(seg.path); err != nil {
+			log.Warn("an empty segment cannot be deleted", zap.Error(err))
 		}
 	}
 	slices.SortFunc(s.streams, func(a, b *stream) int {
 		return cmp.Or(a.started.Compare(b.started), cmp.Compare(a.id.String(), b.id.String()))
 	})
-	if !clean {
-		return nil
-	}
-	for _, path := range empty {
-		if err := os.Remove(path); err != nil {
-			log.Warn("an empty segment cannot be deleted", zap.Error(err))
-		}
-	}
 	return nil
 }
 
 // measure finds the last record of a stream that nobody writes any more, and
-// takes out segments that never held anything.
-func (st *stream) measure() (empty []string, err error) {
-	for i, seg := range slices.Backward(st.segments) {
+// sets apart the segments that never held anything.
+func measure(segments []*segment) (last int64, held, empty []*segment, err error) {
+	for i, seg := range slices.Backward(segments) {
 		scan, err := seg.search(func(record) {})
 		if err != nil {
-			return nil, err
+			return 0, nil, nil, err
 		}
 		if scan.last >= seg.first {
-			st.last.Store(scan.last)
 			seg.most = scan.last
-			break
+			return scan.last, append(slices.Clip(segments[:i+1]), held...), empty, nil
 		}
 		// Nothing can be read from it; if it is more than zeros, someone may
 		// still want to look at it for as long as its stream is kept.
 		seg.most = min(seg.most, seg.first-1)
-		if !scan.torn {
-			empty = append(empty, seg.path)
-			st.segments = slices.Delete(st.segments, i, i+1)
+		if scan.torn {
+			held = append([]*segment{seg}, held...)
+		} else {
+			empty = append(empty, seg)
 		}
 	}
-	return empty, nil
+	return 0, held, empty, nil
 }
 
 // list describes the streams of which the database lacks something, and our own.

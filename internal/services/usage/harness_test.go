@@ -40,6 +40,7 @@ func newShelf() *shelf {
 func (s *shelf) stream(own bool) models.StreamID {
 	id := models.NewID[models.StreamID]()
 	s.streams = append(s.streams, usage.Stream{ID: id, Own: own})
+	s.done[id] = -1 // nobody has spoken of it
 	return id
 }
 
@@ -59,7 +60,7 @@ func (s *shelf) forget(id models.StreamID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	entries := s.entries[id]
-	for i := range entries[:min(int(s.done[id]), len(entries))] {
+	for i := range entries[:min(max(0, int(s.done[id])), len(entries))] {
 		entries[i].Payload = nil
 	}
 }
@@ -100,7 +101,7 @@ func (s *shelf) Done(stream models.StreamID, seq int64) {
 func (s *shelf) doneUpTo(stream models.StreamID) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.done[stream]
+	return max(0, s.done[stream])
 }
 
 // world is an ingester over a real database, and a clock that stands still

@@ -342,9 +342,11 @@ func (i *Ingester) publish(ctx context.Context, stream models.StreamID, until ti
 	return nil
 }
 
-// end marks a stream as wholly in the database.
+// end marks a stream as wholly in the database, which need not have heard of one
+// that brought nothing.
 func (i *Ingester) end(ctx context.Context, stream models.StreamID) error {
-	if err := i.cursors.Drained(ctx, stream, i.options.Now()); err != nil {
+	err := i.cursors.Drained(ctx, stream, i.options.Now())
+	if err != nil && (i.positions[stream] > 0 || !errors.Is(err, apierror.CodeNotFound)) {
 		return fmt.Errorf("end stream %s: %w", stream, err)
 	}
 	i.journal.Done(stream, i.positions[stream])

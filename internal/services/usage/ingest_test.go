@@ -165,6 +165,20 @@ func TestWhatEarlierProcessesLeftIsBroughtInFirst(t *testing.T) {
 	})
 }
 
+func TestStreamsThatBroughtNothingAreEnded(t *testing.T) {
+	eachEngine(t, func(t *testing.T, w *world) {
+		heardOf := w.journal.stream(false) // its process was killed once it had told how far it was
+		require.NoError(t, w.streams.Watermark(t.Context(), heardOf, "dead", noon))
+		w.journal.stream(false) // that of another before it told anything
+
+		require.NoError(t, w.ingester(nil, nil).CatchUp(t.Context()))
+		require.Empty(t, w.journal.Streams())
+		_, ok, err := w.streams.CompleteUntil(t.Context())
+		require.NoError(t, err)
+		require.False(t, ok, "nothing waits for them")
+	})
+}
+
 func TestLostRecordsAreStoredAsAGap(t *testing.T) {
 	eachEngine(t, func(t *testing.T, w *world) {
 		k, stream := newKey(), w.journal.stream(false)
