@@ -214,10 +214,11 @@ func (b *bulk[T]) unnest() string {
 		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS r (" + strings.Join(names, ", ") + ") " + b.conflict
 }
 
-// values is the statement for n rows for SQLite.
+// values is the statement for n rows for SQLite. OR FAIL spares it from keeping
+// what the pages were before: a statement that fails dooms its transaction.
 func (b *bulk[T]) values(n int) string {
 	row := "(?" + strings.Repeat(", ?", len(b.columns)-1) + ")"
-	return b.into() + "VALUES " + row + strings.Repeat(", "+row, n-1) + " " + b.conflict
+	return strings.Replace(b.into(), "INSERT", "INSERT OR FAIL", 1) + "VALUES " + row + strings.Repeat(", "+row, n-1) + " " + b.conflict
 }
 
 // added is the conflict clause that adds these columns to the row that is there.

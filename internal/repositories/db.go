@@ -3,6 +3,7 @@ package repositories
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -66,9 +67,11 @@ type DB struct {
 	gorm    *gorm.DB
 	schema  *goose.Provider
 
-	// writer lets one transaction at a time into SQLite, in order of arrival;
-	// SQLite alone would let them poll for the lock. Nil on PostgreSQL.
-	writer chan struct{}
+	// What transactions run on. On SQLite it is one connection of its own: they
+	// wait for it in order of arrival, where SQLite alone would let them poll for
+	// the lock, and what it has cached is not outdated by another that wrote.
+	writer  *sql.DB
+	writing *gorm.DB
 
 	path    string          // of the file; SQLite only
 	session *pgx.ConnConfig // for connections outside the pool; PostgreSQL only
@@ -77,11 +80,11 @@ type DB struct {
 // open puts GORM on a pool. GORM's cache of prepared statements stays off: pgx
 // has its own, and with GORM's, transactions that hold every connection can
 // wait for a statement that waits for a connection.
-func open(ctx context.Context, d dialect, pool *sql.DB, driver gorm.Dialector, o Options) (*DB, error) {
+func open(ctx context.Context, d dialect, pool, writer *sql.DB, driver gorm.Dialector, o Options) (*DB, error) {
 	o = o.withDefaults()
 	pool.SetMaxOpenConns(o.MaxOpenConns)
 	pool.SetMaxIdleConns(o.MaxIdleConns)
-	db := &DB{dialect: d, options: o, pool: pool}
+	db := &DB{dialect: d, options: o, pool: pool, writer: writer}
 	if err := db.Ping(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.engine, err)
 	}
@@ -94,6 +97,11 @@ func open(ctx context.Context, d dialect, pool *sql.DB, driver gorm.Dialector, o
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.engine, err)
+	}
+	db.writing = db.gorm
+	if writer != pool {
+		db.writing = db.gorm.Session(&gorm.Session{NewDB: true, Context: context.Background()})
+		db.writing.Statement.ConnPool = writer
 	}
 	db.schema, err = goose.NewProvider(d.goose, pool, d.files(), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
@@ -113,7 +121,7 @@ func (db *DB) Ping(ctx context.Context) error {
 }
 
 // Close closes the connections, when the statements under way have ended.
-func (db *DB) Close() error { return db.pool.Close() }
+func (db *DB) Close() error { return errors.Join(db.writer.Close(), db.pool.Close()) }
 
 // now is the clock to the precision of the stored times.
 func (db *DB) now() time.Time { return db.options.Clock().UTC().Truncate(time.Microsecond) }

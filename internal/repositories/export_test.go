@@ -21,6 +21,7 @@ func FindFew(keys int) (restore func()) {
 // Explain tells of the plan of every query from now on, before it runs.
 func Explain(db *DB, tell func(plan string)) {
 	db.gorm.Statement.ConnPool = explainer{db.pool, db.engine, tell, db.pool}
+	db.writing.Statement.ConnPool = explainer{db.writer, db.engine, tell, db.writer}
 }
 
 type explainer struct {

@@ -149,7 +149,7 @@ func (db *DB) migratingFile(ctx context.Context) (release func(), err error) {
 	if err := private(path); err != nil {
 		return nil, fmt.Errorf("lock migrations: %w", err)
 	}
-	pool, err := sqlitePool(path, "_txlock", "exclusive", "_journal_mode", "DELETE", "_busy_timeout", "600000")
+	pool, err := sqlitePool(path, readerCache, "_txlock", "exclusive", "_journal_mode", "DELETE", "_busy_timeout", "600000")
 	if err != nil {
 		return nil, fmt.Errorf("lock migrations: %w", err)
 	}

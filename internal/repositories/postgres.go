@@ -42,7 +42,7 @@ func OpenPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 		return err
 	}))
 	pool.SetConnMaxLifetime(o.ConnMaxLifetime)
-	db, err := open(ctx, postgresDialect, pool, postgres.New(postgres.Config{Conn: pool}), o)
+	db, err := open(ctx, postgresDialect, pool, pool, postgres.New(postgres.Config{Conn: pool}), o)
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}

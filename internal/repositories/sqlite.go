@@ -22,21 +22,30 @@ func OpenSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 	} else if err := private(path); err != nil {
 		return nil, fmt.Errorf("open sqlite: %w", err)
 	}
-	pool, err := sqlitePool(path, settings...)
+	pool, err := sqlitePool(path, readerCache, settings...)
 	if err != nil {
 		return nil, fmt.Errorf("open sqlite: %w", err)
 	}
-	db, err := open(ctx, sqliteDialect, pool, sqlite.New(sqlite.Config{Conn: pool}), o)
+	writer, err := sqlitePool(path, writerCache, settings...)
 	if err != nil {
-		return nil, errors.Join(err, pool.Close())
+		return nil, errors.Join(fmt.Errorf("open sqlite: %w", err), pool.Close())
 	}
-	db.path, db.writer = path, make(chan struct{}, 1)
+	writer.SetMaxOpenConns(1)
+	db, err := open(ctx, sqliteDialect, pool, writer, sqlite.New(sqlite.Config{Conn: pool}), o)
+	if err != nil {
+		return nil, errors.Join(err, writer.Close(), pool.Close())
+	}
+	db.path = path
 	return db, nil
 }
 
+// Pages that a connection keeps, in KiB. With fewer, a batch of the usage of many
+// keys is read and written several times.
+const readerCache, writerCache = 8 << 10, 64 << 10
+
 // sqlitePool makes connections to a file. Settings given as name and value stand
 // in place of these; an empty value leaves it to the file.
-func sqlitePool(path string, instead ...string) (*sql.DB, error) {
+func sqlitePool(path string, cache int, instead ...string) (*sql.DB, error) {
 	settings := url.Values{
 		"_busy_timeout": {"5000"}, // ms
 		"_journal_mode": {"WAL"},  // readers and the writer do not wait for each other
@@ -46,7 +55,7 @@ func sqlitePool(path string, instead ...string) (*sql.DB, error) {
 		"_dqs":          {"0"},         // a misspelled column is an error, not a string
 		"_error_rc":     {"1"},
 		"_pragma": {
-			"cache_size(-8192)",        // KiB: with the usual 2 MiB, a batch of usage is written twice
+			fmt.Sprintf("cache_size(-%d)", cache),
 			"wal_autocheckpoint(8192)", // pages: with the usual 1000, each batch of keys is copied by itself
 		},
 		// Times as integer microseconds, in columns declared TIMESTAMP.

@@ -66,12 +66,7 @@ func (db *DB) InTx(ctx context.Context, fn func(ctx context.Context) error) erro
 }
 
 func (db *DB) attempt(ctx context.Context, fn func(ctx context.Context) error) ([]func(), error) {
-	release, err := db.lockWriter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	tx := &transaction{gorm: db.gorm.WithContext(ctx).Begin()}
+	tx := &transaction{gorm: db.writing.WithContext(ctx).Begin()}
 	if tx.gorm.Error != nil {
 		return nil, tx.gorm.Error
 	}
@@ -85,21 +80,9 @@ func (db *DB) attempt(ctx context.Context, fn func(ctx context.Context) error) (
 		return nil, tx.failure
 	}
 	began := time.Now()
-	err = tx.gorm.Commit().Error
+	err := tx.gorm.Commit().Error
 	traced(tx.gorm, began, "COMMIT", 0, err)
 	return tx.hooks, err
-}
-
-func (db *DB) lockWriter(ctx context.Context) (release func(), err error) {
-	if db.writer == nil {
-		return func() {}, nil
-	}
-	select {
-	case db.writer <- struct{}{}:
-		return func() { <-db.writer }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // AfterCommit runs fn after the outermost transaction has committed, in the

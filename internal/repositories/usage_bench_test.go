@@ -95,3 +95,51 @@ func benchLogs(keys []models.KeyID) []models.UsageLog {
 	}
 	return rows
 }
+
+// BenchmarkIngestSpread brings in batches in which each record is of another key:
+// the most rows that records can become. All of them are there already.
+func BenchmarkIngestSpread(b *testing.B) {
+	for name, open := range engines {
+		db := open(b, repositories.Options{QueryTimeout: time.Minute, TxTimeout: time.Minute})
+		require.NoError(b, db.Migrate(b.Context()))
+		ingest := repositories.NewIngest(db)
+		keys := make([]models.KeyID, 100_000)
+		for i := range keys {
+			keys[i] = models.NewID[models.KeyID]()
+		}
+		require.NoError(b, ingest.Add(b.Context(), spread(keys)))
+		for _, n := range []int{4000, 20_000, 80_000} {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				for b.Loop() {
+					b.StopTimer()
+					rand.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+					batch := spread(keys[:n])
+					b.StartTimer()
+					require.NoError(b, ingest.Add(b.Context(), batch))
+				}
+				b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+			})
+		}
+	}
+}
+
+// spread is what one check of each key becomes, with a monthly quota.
+func spread(keys []models.KeyID) *models.UsageBatch {
+	batch, bucket := new(models.UsageBatch), models.BucketOf(at(0))
+	counts := models.UsageCounts{Requests: 1, Allowed: 1, Units: 1, BillableUnits: 1}
+	for _, key := range keys {
+		owner := models.OwnerID(key)
+		batch.Rollups = append(batch.Rollups, models.UsageRollup{
+			UsageCell: models.UsageCell{Bucket: bucket, SegmentID: models.SegmentID(key), APIKeyID: key, Method: "GET",
+				Endpoint: "/v1/orders", Meter: models.MeterRequests},
+			OwnerID: owner, UsageCounts: counts,
+		})
+		for _, level := range models.TotalLevels {
+			batch.Totals = append(batch.Totals, models.UsageTotal{Level: level, Start: models.StartOf(level, bucket), OwnerID: owner,
+				APIKeyID: key, Meter: models.MeterRequests, UsageCounts: counts})
+		}
+		batch.Quotas = append(batch.Quotas, models.QuotaTotal{QuotaKey: models.QuotaKey{Subject: string(key), Rule: "monthly",
+			Period: models.PeriodMonth, Start: models.StartOf(models.PeriodMonth, bucket)}, Units: 1, Limit: 1000})
+	}
+	return batch
+}

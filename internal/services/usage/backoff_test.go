@@ -49,6 +49,43 @@ func TestTheJournalWaitsWhileTheDatabaseIsAway(t *testing.T) {
 	})
 }
 
+func TestATransactionIsAsLargeAsTheDatabaseTakesInTime(t *testing.T) {
+	const limit, each, records = 5 * time.Second, time.Millisecond, 30_000
+	synctest.Test(t, func(t *testing.T) {
+		shelf := newShelf()
+		var sizes []int
+		store := &fake{add: func(b *models.UsageBatch) error {
+			sizes = append(sizes, len(b.Rollups))
+			took := time.Duration(len(b.Rollups)) * each
+			time.Sleep(min(took, limit))
+			if took > limit {
+				return context.DeadlineExceeded
+			}
+			return nil
+		}}
+		stream := shelf.stream(true)
+		for range records {
+			shelf.put(stream, newKey().check("a", noon))
+		}
+		ingester := usage.NewIngester(shelf, store, store, usage.NewActivity(store), usage.IngesterOptions{
+			Node: "test", Now: time.Now, Report: func(string, error) {},
+		})
+		for shelf.doneUpTo(stream) < records {
+			_ = ingester.Once(t.Context())
+		}
+		require.Equal(t, []int{20_000, 10_000, 5000, 1000, 1000}, sizes[:5], "halved until it is taken, then what takes a second")
+		few := newKey()
+		for range 3 * records {
+			shelf.put(stream, few.check("b", noon))
+		}
+		before := len(sizes)
+		for shelf.doneUpTo(stream) < 4*records {
+			require.NoError(t, ingester.Once(t.Context()))
+		}
+		require.Less(t, len(sizes)-before, 11, "twice as many each time, where they take less")
+	})
+}
+
 // fake is a database in memory that remembers no more than cursors.
 type fake struct {
 	add    func(b *models.UsageBatch) error

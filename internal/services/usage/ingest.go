@@ -107,6 +107,7 @@ type Ingester struct {
 	moved     bool                      // quotas did, since it was last asked to look at them
 	asked     time.Time                 // when that was
 	progress  *progress
+	most      int // records of the next transaction
 }
 
 // NewIngester makes an ingester. The activity is told which keys were used.
@@ -114,13 +115,17 @@ func NewIngester(journal Journal, cursors Cursors, store Store, activity *Activi
 	return &Ingester{
 		journal: journal, cursors: cursors, store: store, options: o,
 		endpoints: endpoints{most: o.EndpointsPerKey}, sampler: newSampler(o.RawRowsPerSecond),
-		activity: activity, positions: map[models.StreamID]int64{}, progress: newProgress(o.Now()),
+		activity: activity, positions: map[models.StreamID]int64{}, progress: newProgress(o.Now()), most: mostEntries,
 	}
 }
 
 const (
-	// batchEntries bounds the records of one transaction.
-	batchEntries = 20_000
+	// fewestEntries and mostEntries bound the records of one transaction.
+	fewestEntries, mostEntries = 250, 20_000
+	// batchTakes is how long a transaction shall take: the rows of as many keys as
+	// there are records take a hundred times as long as those of one key, others
+	// wait for them, and the database gives up what takes longer than its limit.
+	batchTakes = time.Second
 	// batchEvery is how long records gather before they are brought in: it
 	// bounds both the transactions of an idle service and how old usage is.
 	batchEvery = 200 * time.Millisecond
@@ -217,9 +222,9 @@ func (i *Ingester) Drain(ctx context.Context) error {
 func (i *Ingester) once(ctx context.Context) (more bool, err error) {
 	var failures []error
 	for _, s := range i.journal.Streams() {
-		n, err := i.stream(ctx, s)
+		full, err := i.stream(ctx, s)
 		failures = append(failures, err)
-		more = more || n == batchEntries
+		more = more || full
 	}
 	i.progress.tell(i.journal.Streams())
 	// It may be lost with the process, and holds nothing up.
@@ -246,55 +251,71 @@ func (i *Ingester) ask(ctx context.Context, within time.Duration) {
 	}
 }
 
-// stream brings in the next batch of a stream.
-func (i *Ingester) stream(ctx context.Context, s Stream) (n int, err error) {
+// stream brings in the next batch of a stream; more tells that it was a full one.
+func (i *Ingester) stream(ctx context.Context, s Stream) (more bool, err error) {
 	read := i.options.Now()
 	position, err := i.position(ctx, s.ID)
 	if err != nil {
-		return 0, err
+		return false, err
 	}
-	entries, err := i.journal.Read(s.ID, position, batchEntries)
+	entries, err := i.journal.Read(s.ID, position, i.most)
 	if err != nil {
-		return 0, fmt.Errorf("read stream %s: %w", s.ID, err)
+		return false, fmt.Errorf("read stream %s: %w", s.ID, err)
 	}
 	if len(entries) == 0 {
 		i.progress.complete(s.ID, read)
 		if !s.Own {
-			return 0, i.end(ctx, s.ID)
+			return false, i.end(ctx, s.ID)
 		}
-		return i.back(ctx, 0, i.publish(ctx, s.ID, read))
+		return i.back(ctx, false, i.publish(ctx, s.ID, read))
 	}
 	i.progress.complete(s.ID, entries[0].At)
 	err = i.bring(ctx, s.ID, i.decode(entries, read))
+	took, full := i.options.Now().Sub(read), len(entries) == i.most
 	if i.options.Observer != nil {
-		i.options.Observer.Batch(i.options.Now().Sub(read), err)
+		i.options.Observer.Batch(took, err)
 	}
+	i.size(len(entries), took, err)
 	if err != nil {
-		return i.back(ctx, 0, err)
+		return i.back(ctx, false, err)
 	}
 	last := entries[len(entries)-1]
 	i.positions[s.ID] = last.Seq
 	i.progress.complete(s.ID, last.At)
-	if len(entries) < batchEntries {
+	if !full {
 		i.progress.complete(s.ID, read)
 	}
 	if !s.Own && last.Seq >= s.Last {
-		return len(entries), i.end(ctx, s.ID)
+		return full, i.end(ctx, s.ID)
 	}
 	i.journal.Done(s.ID, last.Seq)
 	if s.Own {
 		err = i.publish(ctx, s.ID, last.At)
 	}
-	return i.back(ctx, len(entries), err)
+	return i.back(ctx, full, err)
+}
+
+// size sets how many records the next transaction takes, after one took so long
+// for n: half as many after one that failed, as that may be because it was given
+// up half way, and no more than twice as many otherwise.
+func (i *Ingester) size(n int, took time.Duration, err error) {
+	next := 2 * i.most
+	switch {
+	case err != nil:
+		next = n / 2
+	case took > batchTakes/2:
+		next = int(float64(n) * batchTakes.Seconds() / took.Seconds())
+	}
+	i.most = min(max(next, fewestEntries), mostEntries)
 }
 
 // back gives what stream returns: where the database has gone back, there is
 // more to bring in.
-func (i *Ingester) back(ctx context.Context, n int, err error) (int, error) {
+func (i *Ingester) back(ctx context.Context, more bool, err error) (bool, error) {
 	if errors.Is(err, errRewound) {
-		return batchEntries, i.rewind(ctx)
+		return true, i.rewind(ctx)
 	}
-	return n, err
+	return more, err
 }
 
 // position gives how far a stream is brought in: of one that an earlier process
