@@ -64,7 +64,7 @@ func TestTheDatabaseKeepsUpWithChecks(t *testing.T) {
 	stop()
 	t.Logf("%.0f checks a second; not in the database, every half second: %d", perSecond, lags)
 	for _, lag := range lags[len(lags)-4:] {
-		require.Less(t, float64(lag), 2*perSecond)
+		require.Less(t, float64(lag), 4*perSecond, "they gather for two seconds, and are brought in within one")
 	}
 	p.stop()
 	b.is(answered.Load(), ingested)

@@ -50,7 +50,7 @@ func TestTheJournalWaitsWhileTheDatabaseIsAway(t *testing.T) {
 }
 
 func TestATransactionIsAsLargeAsTheDatabaseTakesInTime(t *testing.T) {
-	const limit, each, records = 5 * time.Second, time.Millisecond, 30_000
+	const limit, each, records = 5 * time.Second, time.Millisecond, 45_000
 	synctest.Test(t, func(t *testing.T) {
 		shelf := newShelf()
 		var sizes []int
@@ -73,13 +73,13 @@ func TestATransactionIsAsLargeAsTheDatabaseTakesInTime(t *testing.T) {
 		for shelf.doneUpTo(stream) < records {
 			_ = ingester.Once(t.Context())
 		}
-		require.Equal(t, []int{20_000, 10_000, 5000, 1000, 1000}, sizes[:5], "halved until it is taken, then what takes a second")
+		require.Equal(t, []int{40_000, 20_000, 10_000, 5000, 1000, 1000}, sizes[:6], "halved until it is taken, then what takes a second")
 		few := newKey()
-		for range 3 * records {
+		for range 2 * records {
 			shelf.put(stream, few.check("b", noon))
 		}
 		before := len(sizes)
-		for shelf.doneUpTo(stream) < 4*records {
+		for shelf.doneUpTo(stream) < 3*records {
 			require.NoError(t, ingester.Once(t.Context()))
 		}
 		require.Less(t, len(sizes)-before, 11, "twice as many each time, where they take less")

@@ -121,14 +121,18 @@ func NewIngester(journal Journal, cursors Cursors, store Store, activity *Activi
 
 const (
 	// fewestEntries and mostEntries bound the records of one transaction.
-	fewestEntries, mostEntries = 250, 20_000
+	fewestEntries, mostEntries = 250, 40_000
 	// batchTakes is how long a transaction shall take: the rows of as many keys as
 	// there are records take a hundred times as long as those of one key, others
 	// wait for them, and the database gives up what takes longer than its limit.
 	batchTakes = time.Second
-	// batchEvery is how long records gather before they are brought in: it
-	// bounds both the transactions of an idle service and how old usage is.
+	// batchEvery is how long records gather at least before they are brought in:
+	// it bounds the transactions of an idle service.
 	batchEvery = 200 * time.Millisecond
+	// gatherFor is how long they gather at most, which bounds how old usage is.
+	// In between it is gatherShare times as long as the latest transactions took:
+	// the more records of a key come together, the fewer rows they become.
+	gatherFor, gatherShare = 2 * time.Second, 10
 	// watermarkEvery is how often it is told how far the own stream is complete.
 	watermarkEvery = time.Second
 	// inFlight is longer than a check takes from its decision to the journal.
@@ -155,7 +159,8 @@ func (i *Ingester) Run(ctx context.Context) error {
 		}
 		began := i.options.Now()
 		more, err := i.once(ctx)
-		wait := batchEvery - i.options.Now().Sub(began)
+		took := i.options.Now().Sub(began)
+		wait := min(max(batchEvery, gatherShare*took), gatherFor) - took
 		switch {
 		case err != nil && ctx.Err() == nil:
 			if failures++; failures == 1 {
