@@ -263,11 +263,19 @@ func (b *books) drained(rows []row) {
 	b.is(int64(len(rows)), "SELECT COALESCE(SUM(last_seq), 0) FROM ingest_cursors")
 }
 
-// coarser requires that totals and sums are what rollups add up to.
+// coarser requires that sums are what rollups add up to, and totals what those do that they have taken up.
 func (b *books) coarser(rollups map[cell]counts) {
 	b.t.Helper()
 	totals, sums := map[cell]counts{}, map[cell]counts{}
+	last := read(b, fmt.Sprintf("SELECT %s, %s FROM usage_totaled", b.micros("bucket"), b.id("api_key_id")), func(c *cell) []any {
+		return []any{&c.start, &c.key}
+	})[0]
 	for c, n := range rollups {
+		s := cell{start: c.start, meter: c.meter}
+		sums[s] = sums[s].plus(n)
+		if c.start > last.start || c.start == last.start && c.key > last.key {
+			continue
+		}
 		at := time.UnixMicro(c.start).UTC()
 		for level, start := range map[string]time.Time{
 			"hour":  at.Truncate(time.Hour),
@@ -277,8 +285,6 @@ func (b *books) coarser(rollups map[cell]counts) {
 			t := cell{level: level, start: start.UnixMicro(), owner: c.owner, key: c.key, meter: c.meter}
 			totals[t] = totals[t].plus(n)
 		}
-		s := cell{start: c.start, meter: c.meter}
-		sums[s] = sums[s].plus(n)
 	}
 	columns := fmt.Sprintf("level, %s, %s, %s, meter", b.micros("start"), b.id("owner_id"), b.id("api_key_id"))
 	sameCells(b.t, totals, b.ledger("usage_totals", columns, func(c *cell) []any {

@@ -154,7 +154,7 @@ func TestReportsCountOnceAndByMeter(t *testing.T) {
 			"tokens":   {0, 0, 0, 0, 0, 0, 0, 2000, 2000, 2, 0, 1, 1, 0, 0, 0},
 			"images":   {0, 0, 0, 0, 0, 0, 0, 3, 3, 1, 0, 0, 0, 0, 0, 0},
 		}, map[string]counts{"requests": sums("requests"), "tokens": sums("tokens"), "images": sums("images")})
-		b.is(5, "SELECT SUM(units) FROM usage_totals WHERE level = 'day' AND billable_units = 0 AND meter = 'tokens'")
+		b.is(5, "SELECT SUM(units) FROM usage_rollups WHERE billable_units = 0 AND meter = 'tokens'")
 		b.is(2, "SELECT SUM(count) FROM usage_latencies")
 		b.is(0, "SELECT COUNT(*) FROM ingest_cursors WHERE drained_at IS NULL")
 		b.is(6, fmt.Sprintf("SELECT COUNT(*) FROM usage_event_ids WHERE %s > 0", b.micros("at")))

@@ -71,7 +71,11 @@ func (u usageUpkeep) compact(ctx context.Context, now time.Time) error {
 }
 
 func (u usageUpkeep) tallies(ctx context.Context, now time.Time) error {
-	return u.tables.Tally(ctx, now.Add(-tallyAfter), repositories.TallyKeep{
+	now = now.Add(-tallyAfter)
+	if err := u.tables.Total(ctx, now); err != nil {
+		return err
+	}
+	return u.tables.Tally(ctx, now, repositories.TallyKeep{
 		Rollups: u.cfg.RollupsKeep, Endpoints: u.cfg.CompactAfter, Hours: u.cfg.TalliesKeep,
 	})
 }

@@ -59,18 +59,11 @@ func (s *server) use(u user, at time.Time) (requestID string) {
 		Limit: 100, Count: 2, FirstAt: at, LastAt: at, RequestID: requestID, IPs: []string{"192.0.2.7"},
 	}
 	violation.Identify()
-	var totals []models.UsageTotal
-	for _, level := range models.TotalLevels {
-		totals = append(totals, models.UsageTotal{
-			Level: level, Start: models.StartOf(level, at), OwnerID: u.segment.OwnerID, APIKeyID: models.KeyID(u.key),
-			Meter: models.MeterRequests, UsageCounts: counts,
-		})
-	}
 	require.NoError(s.t, repositories.NewIngest(s.db).Add(s.t.Context(), &models.UsageBatch{
 		Segments: []models.Segment{u.segment}, Logs: []models.UsageLog{row, report, adjustment}, Violations: []models.RateLimitViolation{violation},
 		Rollups:   []models.UsageRollup{{UsageCell: cell, OwnerID: u.segment.OwnerID, UsageCounts: counts}},
 		Latencies: []models.UsageLatency{{UsageCell: cell, OwnerID: u.segment.OwnerID, Latency: models.LatencyBucket(12), Count: 1}},
-		Totals:    totals, Sums: []models.UsageSum{{Bucket: cell.Bucket, Meter: cell.Meter, UsageCounts: counts}},
+		Sums:      []models.UsageSum{{Bucket: cell.Bucket, Meter: cell.Meter, UsageCounts: counts}},
 	}))
 	return requestID
 }

@@ -139,7 +139,7 @@ type UsageLatency struct {
 
 // UsageTotal adds up what a key used in an hour, day or month of UTC, at all
 // endpoints, so that long ranges and lists of the largest need not read every
-// bucket.
+// bucket. It has what is taken up of its rollups, which are over.
 type UsageTotal struct {
 	Level       PeriodKind
 	Start       time.Time
@@ -405,7 +405,6 @@ type UsageBatch struct {
 	Exceeded     []KeyID // those of the violations: asked to be looked at
 	Rollups      []UsageRollup
 	Latencies    []UsageLatency
-	Totals       []UsageTotal
 	Sums         []UsageSum
 	Quotas       []QuotaTotal
 	Installation []InstallationUsage

@@ -138,17 +138,19 @@ func TestCausesUnlikePastWeeks(t *testing.T) {
 		causes, ingest := repositories.NewAlertCauses(s.db), repositories.NewIngest(s.db)
 		hour := time.Date(2026, 3, 28, 10, 0, 0, 0, time.UTC)
 		a, b, fresh := s.key(t), s.key(t), s.key(t)
-		total := func(key *models.APIKey, weeks int, units int64) models.UsageTotal {
-			return models.UsageTotal{
-				Level: models.PeriodHour, Start: hour.AddDate(0, 0, -7*weeks), OwnerID: key.OwnerID, APIKeyID: key.ID,
-				Meter: models.MeterRequests, UsageCounts: models.UsageCounts{Units: units},
-			}
+		rollup := func(key *models.APIKey, weeks, bucket int, units int64) models.UsageRollup {
+			at := hour.AddDate(0, 0, -7*weeks).Add(time.Duration(bucket) * models.Bucket)
+			cell := models.UsageCell{Bucket: at, SegmentID: models.SegmentID(key.ID), APIKeyID: key.ID, Meter: models.MeterRequests}
+			return models.UsageRollup{UsageCell: cell, OwnerID: key.OwnerID, UsageCounts: models.UsageCounts{Units: units}}
 		}
-		require.NoError(t, ingest.AddTotals(t.Context(), []models.UsageTotal{
-			total(a, 0, 300), total(a, 1, 50), total(a, 2, 150), // the mean is 100 of two weeks
-			total(b, 0, 30), total(b, 1, 100), total(b, 3, 140), // 120
-			total(fresh, 0, 1000),
+		require.NoError(t, ingest.AddRollups(t.Context(), []models.UsageRollup{
+			rollup(a, 0, 0, 100), rollup(a, 0, 3, 200), rollup(a, 1, 1, 50), rollup(a, 2, 0, 50), rollup(a, 2, 2, 100), // the mean is 100 of two weeks
+			rollup(b, 0, 3, 30), rollup(b, 1, 0, 100), rollup(b, 3, 3, 140), // 120
+			rollup(fresh, 0, 0, 1000),
 		}))
+		// All but the last quarter of the hour is taken up into totals.
+		upkeep := repositories.NewUsageUpkeep(s.db)
+		require.NoError(t, upkeep.Total(t.Context(), hour.Add(3*models.Bucket)))
 		past := []time.Time{hour.AddDate(0, 0, -7), hour.AddDate(0, 0, -14), hour.AddDate(0, 0, -21)}
 		none := models.AlertFilter{}
 		for _, per := range []models.AlertPer{models.AlertPerKey, models.AlertPerOwner} {
@@ -176,6 +178,7 @@ func TestCausesUnlikePastWeeks(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, rows, 3)
 		}
+		require.NoError(t, upkeep.Total(t.Context(), hour.Add(time.Hour)))
 		gone, err := causes.Slumps(t.Context(), &models.AlertParams{Per: models.AlertPerKey, Factor: 4, MinUnits: 1}, none, hour.Add(time.Hour),
 			[]time.Time{hour})
 		require.NoError(t, err)

@@ -10,47 +10,89 @@ import (
 	"github.com/viva/rate-limiter/internal/models"
 )
 
-// hourly are the conditions of totals of hours, of the meter of requests.
+// hourly are the conditions of totals of hours.
 const hourly = "level = 'hour' AND meter = '" + models.MeterRequests + "'"
+
+// inHours selects the units of the hours that begin at these instants, with the
+// number n of the hour, and the key and the owner that used them.
+func (r AlertCauses) inHours(ctx context.Context, f models.AlertFilter, hours ...time.Time) (query string, args []any, err error) {
+	_, condition, args := counted("", f)
+	s := &summation{db: r.db, q: &models.UsageQuery{}}
+	for n, hour := range hours {
+		s.add(n, hour, hour.Add(time.Hour))
+	}
+	if _, err := s.open(ctx); err != nil {
+		return "", nil, err
+	}
+	query, args = s.union("api_key_id, owner_id, ", []string{"units"}, "meter = '"+models.MeterRequests+"'"+condition, args...)
+	return query, args, nil
+}
 
 // Surges gives those that used so many units in an hour, at least p.MinUnits and
 // p.Factor times the mean of the same hour of those past weeks in which they used
 // any.
 func (r AlertCauses) Surges(ctx context.Context, p *models.AlertParams, f models.AlertFilter, hour time.Time, past []time.Time) ([]models.AlertSum, error) {
-	name, condition, args := counted(p.Per, f)
+	name, _, _ := counted(p.Per, f)
+	now, args, err := r.inHours(ctx, f, hour)
+	if err != nil {
+		return nil, err
+	}
 	return r.sums(ctx, "SELECT CAST(n.name AS text) AS name, n.owner_id AS owner_id, CAST(n.units AS BIGINT) AS count,"+
 		" CAST(SUM(u.units) AS BIGINT) AS past, COUNT(DISTINCT u.start) AS weeks"+
-		" FROM (SELECT "+name+" AS name, MIN(CAST(owner_id AS text)) AS owner_id, SUM(units) AS units FROM usage_totals"+
-		" WHERE "+hourly+" AND start = ?"+condition+" GROUP BY "+name+" HAVING SUM(units) >= ?) n"+
+		" FROM (SELECT "+name+" AS name, MIN(CAST(owner_id AS text)) AS owner_id, SUM(units) AS units FROM ("+now+
+		") h GROUP BY "+name+" HAVING SUM(units) >= ?) n"+
 		" JOIN usage_totals u ON u."+name+" = n.name AND u.level = 'hour' AND u.meter = '"+models.MeterRequests+"' AND u.start IN ? AND u.units > 0"+
 		" GROUP BY n.name, n.owner_id, n.units"+
 		" HAVING CAST(n.units AS DOUBLE PRECISION) * COUNT(DISTINCT u.start) >= CAST(? AS DOUBLE PRECISION) * CAST(SUM(u.units) AS DOUBLE PRECISION)"+
 		" ORDER BY name",
-		slices.Concat([]any{hour}, args, []any{p.MinUnits, past, p.Factor})...)
+		slices.Concat(args, []any{p.MinUnits, past, p.Factor})...)
 }
 
 // Slumps gives those that used in an hour no more than the mean of the same hour
 // of past weeks, which is at least p.MinUnits, divided by p.Factor.
 func (r AlertCauses) Slumps(ctx context.Context, p *models.AlertParams, f models.AlertFilter, hour time.Time, past []time.Time) ([]models.AlertSum, error) {
-	name, condition, args := counted(p.Per, f)
+	name, condition, filter := counted(p.Per, f)
+	now, args, err := r.inHours(ctx, models.AlertFilter{}, hour)
+	if err != nil {
+		return nil, err
+	}
 	return r.sums(ctx, "SELECT CAST(n.name AS text) AS name, n.owner_id AS owner_id, CAST(COALESCE(SUM(u.units), 0) AS BIGINT) AS count,"+
 		" CAST(n.units AS BIGINT) AS past, n.weeks AS weeks"+
 		" FROM (SELECT "+name+" AS name, MIN(CAST(owner_id AS text)) AS owner_id, SUM(units) AS units, COUNT(DISTINCT start) AS weeks FROM usage_totals"+
 		" WHERE "+hourly+" AND start IN ? AND units > 0"+condition+" GROUP BY "+name+" HAVING SUM(units) >= ? * COUNT(DISTINCT start)) n"+
-		" LEFT JOIN usage_totals u ON u."+name+" = n.name AND u.level = 'hour' AND u.meter = '"+models.MeterRequests+"' AND u.start = ?"+
+		" LEFT JOIN (SELECT "+name+", SUM(units) AS units FROM ("+now+") h GROUP BY "+name+") u ON u."+name+" = n.name"+
 		" GROUP BY n.name, n.owner_id, n.units, n.weeks"+
 		" HAVING CAST(COALESCE(SUM(u.units), 0) AS DOUBLE PRECISION) * n.weeks * CAST(? AS DOUBLE PRECISION) <= CAST(n.units AS DOUBLE PRECISION)"+
 		" ORDER BY name",
-		slices.Concat([]any{past}, args, []any{p.MinUnits, hour, p.Factor})...)
+		slices.Concat([]any{past}, filter, []any{p.MinUnits}, args, []any{p.Factor})...)
 }
 
 // UnitsByHour gives the units of each in the hours from from to to, the last one
 // included, at most limit rows.
 func (r AlertCauses) UnitsByHour(ctx context.Context, per models.AlertPer, f models.AlertFilter, from, to time.Time, limit int) ([]models.AlertSum, error) {
-	name, condition, args := counted(per, f)
-	return r.sums(ctx, "SELECT "+whose(name)+", start AS at, CAST(SUM(units) AS BIGINT) AS count FROM usage_totals"+
-		" WHERE "+hourly+" AND start >= ? AND start <= ?"+condition+" GROUP BY "+name+", start HAVING SUM(units) > 0 ORDER BY start, name LIMIT ?",
-		slices.Concat([]any{from, to}, args, []any{limit})...)
+	var hours []time.Time
+	for hour := from; !hour.After(to); hour = hour.Add(time.Hour) {
+		hours = append(hours, hour)
+	}
+	name, _, _ := counted(per, f)
+	query, args, err := r.inHours(ctx, f, hours...)
+	if err != nil {
+		return nil, err
+	}
+	var rows []struct {
+		N               int
+		models.AlertSum `gorm:"embedded"`
+	}
+	err = r.db.do(ctx, causeNoun, func(g *gorm.DB) error {
+		return g.Raw("SELECT "+whose(name)+", n, CAST(SUM(units) AS BIGINT) AS count FROM ("+query+
+			") h GROUP BY n, "+name+" HAVING SUM(units) > 0 ORDER BY n, name LIMIT ?", append(args, limit)...).Scan(&rows).Error
+	})
+	sums := make([]models.AlertSum, len(rows))
+	for i := range rows {
+		sums[i] = rows[i].AlertSum
+		sums[i].At = hours[rows[i].N]
+	}
+	return sums, err
 }
 
 // UnitsByBucket gives the units that keys, or the keys of owners, used in the

@@ -66,7 +66,8 @@ func (r Privacy) segments(s models.DataSubject) rowsOf {
 	scan := about(s)
 	if s.Kind == models.SubjectKey {
 		scan = func(g *gorm.DB) *gorm.DB {
-			return g.Where("owner_id IN (SELECT owner_id FROM usage_totals WHERE api_key_id = ?)", s.ID)
+			return g.Where("owner_id IN (SELECT owner_id FROM usage_totals WHERE api_key_id = ? UNION"+
+				" SELECT owner_id FROM usage_rollups WHERE api_key_id = ? AND bucket >= (SELECT bucket FROM usage_totaled WHERE one = 1))", s.ID, s.ID)
 		}
 	}
 	return rowsOf{"usage_segments", "since", scan, all}

@@ -3,6 +3,7 @@ package repositories
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"gorm.io/gorm"
 )
@@ -68,4 +69,19 @@ func (e explainer) plan(ctx context.Context, query string, args []any) (plan str
 		plan += *into[len(into)-1].(*string) + "\n"
 	}
 	return plan, rows.Err()
+}
+
+// TotalSome takes up so many keys of a bucket at a time, so many times.
+func TotalSome(ctx context.Context, db *DB, until time.Time, keys, times int) error {
+	u := UsageUpkeep{db, keys}
+	for range times {
+		err := db.InTx(ctx, func(ctx context.Context) error {
+			_, err := u.total(ctx, until)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

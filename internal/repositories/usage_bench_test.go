@@ -134,10 +134,6 @@ func spread(keys []models.KeyID) *models.UsageBatch {
 				Endpoint: "/v1/orders", Meter: models.MeterRequests},
 			OwnerID: owner, UsageCounts: counts,
 		})
-		for _, level := range models.TotalLevels {
-			batch.Totals = append(batch.Totals, models.UsageTotal{Level: level, Start: models.StartOf(level, bucket), OwnerID: owner,
-				APIKeyID: key, Meter: models.MeterRequests, UsageCounts: counts})
-		}
 		batch.Quotas = append(batch.Quotas, models.QuotaTotal{QuotaKey: models.QuotaKey{Subject: string(key), Rule: "monthly",
 			Period: models.PeriodMonth, Start: models.StartOf(models.PeriodMonth, bucket)}, Units: 1, Limit: 1000})
 	}

@@ -170,7 +170,6 @@ func (r Ingest) Add(ctx context.Context, b *models.UsageBatch) error {
 			func() error { return r.AddViolations(ctx, b.Violations) },
 			func() error { return r.AddRollups(ctx, b.Rollups) },
 			func() error { return r.AddLatencies(ctx, b.Latencies) },
-			func() error { return r.AddTotals(ctx, b.Totals) },
 			func() error { return r.AddQuotas(ctx, b.Quotas) },
 			func() error { return r.AddGaps(ctx, b.Gaps) },
 			func() error { return r.AddRejects(ctx, b.Rejects) },

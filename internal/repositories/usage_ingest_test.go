@@ -91,9 +91,6 @@ func usageOf(keys []models.KeyID) *models.UsageBatch {
 		violation.Identify()
 		b.Rollups = append(b.Rollups, models.UsageRollup{UsageCell: cell, OwnerID: owner, UsageCounts: everyCount})
 		b.Latencies = append(b.Latencies, models.UsageLatency{UsageCell: cell, OwnerID: owner, Latency: 3, Count: 4})
-		b.Totals = append(b.Totals, models.UsageTotal{
-			Level: models.PeriodDay, Start: at(0).Truncate(24 * time.Hour), OwnerID: owner, APIKeyID: key, Meter: "requests", UsageCounts: everyCount,
-		})
 		b.Quotas = append(b.Quotas, models.QuotaTotal{QuotaKey: quotaOf(string(key)), Units: 5})
 		b.Violations = append(b.Violations, violation)
 		b.Segments = append(b.Segments, models.Segment{ID: models.SegmentID(key), OwnerID: owner, PlanID: models.PlanID(key), PlanVersion: 1, Since: at(0)})
@@ -136,13 +133,20 @@ func TestUsageAddsUpWhateverTheOrderAndTheProcess(t *testing.T) {
 				return nil
 			})
 		}
+		// Totals take it up meanwhile, before all of it has come.
+		for _, db := range handles {
+			group.Go(func() error {
+				return repositories.TotalSome(t.Context(), db, models.BucketOf(at(0)).Add(models.Bucket), 3, keys)
+			})
+		}
 		require.NoError(t, group.Wait())
 
 		db, n := handles[0], workers*rounds
-		for _, table := range []string{"usage_rollups", "usage_totals"} {
+		require.NoError(t, repositories.NewUsageUpkeep(db).Total(t.Context(), models.BucketOf(at(0)).Add(models.Bucket)))
+		for table, levels := range map[string]int{"usage_rollups": 1, "usage_totals": len(models.TotalLevels)} {
 			got, rows := countsOf(t, db, table)
-			require.Equal(t, times(everyCount, n*keys), got, table)
-			require.EqualValues(t, keys, rows, table)
+			require.Equal(t, times(everyCount, n*keys*levels), got, table)
+			require.EqualValues(t, keys*levels, rows, table)
 		}
 		sums, _ := countsOf(t, db, "usage_sums")
 		require.Equal(t, times(everyCount, n), sums)
@@ -399,7 +403,7 @@ func TestWhatTheDatabaseRefusesIsToldFromWhatItCannotDoNow(t *testing.T) {
 				"NUL":                  func(b *models.UsageBatch) { b.Rollups[0].Endpoint = "a\x00b" },
 				"no UTF-8":             func(b *models.UsageBatch) { b.Logs[0].Endpoint = "\xff" },
 				"NUL in JSON":          func(b *models.UsageBatch) { b.Violations[0].Agents = []string{"a\x00b"} },
-				"no UUID":              func(b *models.UsageBatch) { b.Totals[0].APIKeyID = "x" },
+				"no UUID":              func(b *models.UsageBatch) { b.Rollups[0].OwnerID = "x" },
 				"too large":            func(b *models.UsageBatch) { b.Segments[0].PlanVersion = math.MaxInt32 + 1 },
 				"too long for a key":   func(b *models.UsageBatch) { b.Rollups[0].Endpoint = noise(9000) },
 				"too long, by a claim": func(b *models.UsageBatch) { b.Latencies[0].Endpoint = noise(9000) },

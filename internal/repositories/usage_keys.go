@@ -16,6 +16,10 @@ func (r Activity) KeyUsage(ctx context.Context, keys []models.KeyID) (map[models
 	if err != nil {
 		return nil, err
 	}
+	mark, err := totaledNow(ctx, r.db, "")
+	if err != nil {
+		return nil, err
+	}
 	used := make(map[models.KeyID]models.KeyUsage, len(keys))
 	for part := range slices.Chunk(keys, insertRows) {
 		var rows []struct {
@@ -23,11 +27,12 @@ func (r Activity) KeyUsage(ctx context.Context, keys []models.KeyID) (map[models
 			models.KeyUsage
 		}
 		err := r.db.do(ctx, "usage", func(g *gorm.DB) error {
-			return g.Model(&models.UsageTotal{}).
-				Select("api_key_id, SUM(requests) AS requests, SUM(allowed) AS allowed, SUM(units) AS units").
-				Where("api_key_id "+r.db.among, among(r.db, part)).
-				Where("level = ? AND meter = ?", models.PeriodMonth, models.MeterRequests).
-				Group("api_key_id").Scan(&rows).Error
+			of := " WHERE api_key_id " + r.db.among + " AND meter = '" + models.MeterRequests + "'"
+			return g.Raw("SELECT api_key_id, CAST(SUM(requests) AS BIGINT) AS requests, CAST(SUM(allowed) AS BIGINT) AS allowed,"+
+				" CAST(SUM(units) AS BIGINT) AS units FROM ("+
+				"SELECT api_key_id, requests, allowed, units FROM usage_totals"+of+" AND level = '"+string(models.PeriodMonth)+"'"+
+				" UNION ALL SELECT api_key_id, requests, allowed, units FROM usage_rollups"+of+" AND bucket >= ? AND "+untotaled+
+				") u GROUP BY api_key_id", among(r.db, part), among(r.db, part), mark.until()).Scan(&rows).Error
 		})
 		if err != nil {
 			return nil, err

@@ -30,8 +30,8 @@ func (r Usage) Series(ctx context.Context, q models.UsageQuery, edges []time.Tim
 	for i := range edges[:len(edges)-1] {
 		s.add(i, edges[i], edges[i+1])
 	}
-	if s.empty() {
-		return []models.UsageAt{}, nil
+	if some, err := s.open(ctx); err != nil || !some {
+		return []models.UsageAt{}, err
 	}
 	var rows []struct {
 		N                  int
@@ -84,8 +84,8 @@ func (r Usage) Grouped(ctx context.Context, q models.UsageQuery, by models.Usage
 		}
 	}
 	s.add(0, q.From, q.To)
-	if s.empty() {
-		return []models.UsageOf{}, nil
+	if some, err := s.open(ctx); err != nil || !some {
+		return []models.UsageOf{}, err
 	}
 	condition, args := "meter = ?", []any{q.Meter}
 	if by == models.GroupMeter {

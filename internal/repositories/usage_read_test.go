@@ -59,21 +59,20 @@ func randomUsage(cells, owners int) *used {
 	u.batch.Rollups = u.cells
 	for i := range u.cells {
 		c := &u.cells[i]
-		for _, level := range models.TotalLevels {
-			start := models.StartOf(level, c.Bucket)
-			u.batch.Totals = append(u.batch.Totals, models.UsageTotal{
-				Level: level, Start: start, OwnerID: c.OwnerID, APIKeyID: c.APIKeyID, Meter: c.Meter, UsageCounts: c.UsageCounts,
-			})
-		}
 		u.batch.Sums = append(u.batch.Sums, models.UsageSum{Bucket: c.Bucket, Meter: c.Meter, UsageCounts: c.UsageCounts})
 	}
 	return u
 }
 
-// fill stores the usage.
+// fill stores the usage: some of it before all but that of the last day is taken up
+// into totals, and some later.
 func (u *used) fill(t *testing.T, s *suite) repositories.Usage {
 	t.Helper()
-	require.NoError(t, repositories.NewIngest(s.db).Add(t.Context(), &u.batch))
+	ingest, late, half := repositories.NewIngest(s.db), u.batch, len(u.cells)/2
+	late.Rollups = u.cells[half:]
+	require.NoError(t, ingest.AddRollups(t.Context(), u.cells[:half]))
+	require.NoError(t, repositories.NewUsageUpkeep(s.db).Total(t.Context(), u.bucket(u.buckets-96)))
+	require.NoError(t, ingest.Add(t.Context(), &late))
 	return repositories.NewUsage(s.db)
 }
 

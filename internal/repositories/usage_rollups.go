@@ -79,9 +79,18 @@ var rollupsBulk = bulk[models.UsageRollup]{
 	merge:    func(into, r *models.UsageRollup) { into.Add(&r.UsageCounts) },
 }
 
-// AddRollups adds to what the cells count. Cells that are new begin with it.
+// AddRollups adds to what the cells count, and to the totals that have taken them
+// up. Cells that are new begin with it.
 func (r Ingest) AddRollups(ctx context.Context, rows []models.UsageRollup) error {
-	return rollupsBulk.write(ctx, r.db, rows)
+	if len(rows) == 0 {
+		return nil
+	}
+	return r.db.InTx(ctx, func(ctx context.Context) error {
+		if err := rollupsBulk.write(ctx, r.db, rows); err != nil {
+			return err
+		}
+		return r.addLate(ctx, rows)
+	})
 }
 
 var latenciesBulk = bulk[models.UsageLatency]{
@@ -116,11 +125,6 @@ var totalsBulk = bulk[models.UsageTotal]{
 			cmp.Compare(a.OwnerID, b.OwnerID), cmp.Compare(a.Meter, b.Meter))
 	},
 	merge: func(into, t *models.UsageTotal) { into.Add(&t.UsageCounts) },
-}
-
-// AddTotals adds to the totals of days and months.
-func (r Ingest) AddTotals(ctx context.Context, rows []models.UsageTotal) error {
-	return totalsBulk.write(ctx, r.db, rows)
 }
 
 var sumsBulk = bulk[models.UsageSum]{

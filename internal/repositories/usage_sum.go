@@ -1,6 +1,7 @@
 package repositories
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ type stretch struct {
 type usageSource int
 
 const (
-	cellsAndTotals usageSource = iota // rollups, and totals for whole hours, days and months
+	cellsAndTotals usageSource = iota // rollups, and totals for whole hours, days and months that have taken them up
 	cellsOnly                         // what is told apart in rollups alone
 	sumsOnly                          // of all keys together
 )
@@ -33,6 +34,8 @@ type summation struct {
 
 	buckets []stretch
 	totals  [len(models.TotalLevels)][]stretch
+	// untotaled are those that totals may not have taken up wholly.
+	untotaled []stretch
 }
 
 func newSummation(db *DB, q *models.UsageQuery) *summation {
@@ -83,20 +86,33 @@ func put(list []stretch, n int, from, to time.Time) []stretch {
 	return list
 }
 
-// empty tells whether there is nothing to add up: a range of no length.
-func (s *summation) empty() bool {
-	all := len(s.buckets)
+// open has to be called once all is added. It tells whether there is anything to
+// add up: nothing is in a range of no length.
+func (s *summation) open(ctx context.Context) (some bool, err error) {
+	var mark *totaled
 	for _, parts := range s.totals {
-		all += len(parts)
+		for _, p := range parts {
+			if mark == nil {
+				now, err := totaledNow(ctx, s.db, "")
+				if err != nil {
+					return false, err
+				}
+				mark = &now
+			}
+			if p.from.Before(mark.until()) {
+				p.from = mark.until()
+			}
+			s.untotaled = put(s.untotaled, p.n, p.from, p.to)
+		}
 	}
-	return all == 0
+	return len(s.buckets) > 0 || mark != nil, nil
 }
 
 // union selects counts that are to be added up, with the number of their stretch
 // and with further columns. A further condition narrows it.
 func (s *summation) union(columns string, counts []string, condition string, args ...any) (query string, all []any) {
 	var branches []string
-	branch := func(table, instant, level string, parts []stretch) {
+	branch := func(table, instant, among string, parts []stretch) {
 		if len(parts) == 0 {
 			return
 		}
@@ -106,8 +122,8 @@ func (s *summation) union(columns string, counts []string, condition string, arg
 			conditions = append(conditions, term)
 			all = append(all, arg)
 		}
-		if level != "" {
-			where("level = ?", level)
+		if among != "" {
+			conditions = append(conditions, among)
 		}
 		if s.q.KeyID != "" {
 			where("api_key_id = ?", s.q.KeyID)
@@ -131,8 +147,9 @@ func (s *summation) union(columns string, counts []string, condition string, arg
 	}
 	branch(table, "bucket", "", s.buckets)
 	for level, parts := range s.totals {
-		branch("usage_totals", "start", string(models.TotalLevels[level]), parts)
+		branch("usage_totals", "start", "level = '"+string(models.TotalLevels[level])+"'", parts)
 	}
+	branch("usage_rollups", "bucket", untotaled, s.untotaled)
 	return strings.Join(branches, " UNION ALL "), all
 }
 

@@ -172,8 +172,8 @@ func (t tallies) read(ctx context.Context, direct []stretch, counts, names []str
 	for _, part := range direct {
 		s.add(part.n, part.from, part.to)
 	}
-	if s.empty() {
-		return nil, nil
+	if some, err := s.open(ctx); err != nil || !some {
+		return nil, err
 	}
 	grouping := groupings[t.by]
 	condition, args := "meter = ?", []any{t.meter}

@@ -13,10 +13,13 @@ import (
 // UsageUpkeep makes room for usage and drops what is kept no longer. What it
 // does takes as many short transactions as it needs, and what one of them has
 // done stays done: a job that is interrupted goes on the next time.
-type UsageUpkeep struct{ db *DB }
+type UsageUpkeep struct {
+	db        *DB
+	totalKeys int
+}
 
 // NewUsageUpkeep makes the repository.
-func NewUsageUpkeep(db *DB) UsageUpkeep { return UsageUpkeep{db} }
+func NewUsageUpkeep(db *DB) UsageUpkeep { return UsageUpkeep{db, totalKeys} }
 
 // eraseRows bounds the rows that one statement erases.
 const eraseRows = 5000
@@ -59,19 +62,27 @@ func (u UsageUpkeep) DropViolations(ctx context.Context, before time.Time) error
 	return u.erase(ctx, expired{table: "rate_limit_violations", instant: "minute", key: "minute, id"}, before)
 }
 
-// DropRollups erases usage from before an instant. Months and the totals of
-// quotas are kept for three years.
+// DropRollups erases usage from before an instant. Months and the totals of quotas
+// are kept for three years; rollups are until totals have taken them up.
 func (u UsageUpkeep) DropRollups(ctx context.Context, before time.Time) error {
 	longAgo := u.db.now().AddDate(-longKeptYears, 0, 0)
 	if before.Before(longAgo) {
 		longAgo = before
+	}
+	mark, err := totaledNow(ctx, u.db, "")
+	if err != nil {
+		return err
+	}
+	rollups := before
+	if mark.until().Before(before) {
+		rollups = mark.until()
 	}
 	level := func(kind models.PeriodKind) string { return "level = '" + string(kind) + "'" }
 	for _, e := range []struct {
 		expired
 		before time.Time
 	}{
-		{expired{table: "usage_rollups", instant: "bucket", who: "api_key_id"}, before},
+		{expired{table: "usage_rollups", instant: "bucket", who: "api_key_id"}, rollups},
 		{expired{table: "usage_latencies", instant: "bucket", who: "api_key_id"}, before},
 		// By whole months, as they tell whether tallies of a month are up to date.
 		{expired{table: "usage_sums", instant: "bucket", who: "meter"}, models.StartOf(models.PeriodMonth, before)},

@@ -189,10 +189,13 @@ func TestMonthsAndQuotasOutliveRollups(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *suite) {
 		ingest, upkeep := repositories.NewIngest(s.db), repositories.NewUsageUpkeep(s.db)
 		b := usageOf(someKeys(1))
-		month := b.Totals[0]
-		month.Level = models.PeriodMonth
-		b.Totals = append(b.Totals, month)
 		require.NoError(t, ingest.Add(t.Context(), b))
+		require.NoError(t, upkeep.DropRollups(t.Context(), at(0).AddDate(0, 2, 0)))
+		require.EqualValues(t, 1, number(t, s.db, "SELECT count(*) FROM usage_rollups"), "no total has taken it up")
+		require.NoError(t, ingest.Add(t.Context(), &models.UsageBatch{
+			Latencies: b.Latencies, Sums: b.Sums, Installation: b.Installation,
+		}))
+		require.NoError(t, upkeep.Total(t.Context(), at(0).Add(models.Bucket)))
 		rows := func() (list []int64) {
 			for _, table := range []string{"usage_rollups", "usage_latencies", "usage_sums", "installation_usage",
 				"usage_totals WHERE level = 'day'", "usage_totals WHERE level = 'month'", "quota_totals"} {
@@ -202,10 +205,10 @@ func TestMonthsAndQuotasOutliveRollups(t *testing.T) {
 		}
 		require.NoError(t, upkeep.DropRollups(t.Context(), at(0).Truncate(24*time.Hour)))
 		require.Equal(t, []int64{1, 1, 1, 1, 1, 1, 1}, rows())
-		s.clock.advance(at(0).AddDate(3, 0, -1).Sub(s.clock.Now()))
+		s.clock.advance(at(0).AddDate(3, 0, -5).Sub(s.clock.Now()))
 		require.NoError(t, upkeep.DropRollups(t.Context(), at(0)))
 		require.Equal(t, []int64{0, 0, 1, 0, 0, 1, 1}, rows(), "sums go by whole months")
-		s.clock.advance(48 * time.Hour)
+		s.clock.advance(6 * 24 * time.Hour)
 		require.NoError(t, upkeep.DropRollups(t.Context(), s.clock.Now()))
 		require.Equal(t, []int64{0, 0, 0, 0, 0, 0, 0}, rows())
 	})

@@ -234,10 +234,13 @@ func TestErrorRatesAndAnomalies(t *testing.T) {
 		require.InDelta(t, 10, list[0].Value, 0)
 
 		hour := func(at time.Time, units int64) {
-			require.NoError(t, w.ingest.AddTotals(t.Context(), []models.UsageTotal{{
-				Level: models.PeriodHour, Start: at, OwnerID: key.OwnerID, APIKeyID: key.ID, Meter: models.MeterRequests,
-				UsageCounts: models.UsageCounts{Units: units},
+			require.NoError(t, w.ingest.AddRollups(t.Context(), []models.UsageRollup{{
+				UsageCell: models.UsageCell{
+					Bucket: at, SegmentID: models.NewID[models.SegmentID](), APIKeyID: key.ID, Meter: models.MeterRequests,
+				},
+				OwnerID: key.OwnerID, UsageCounts: models.UsageCounts{Units: units},
 			}}))
+			require.NoError(t, repositories.NewUsageUpkeep(w.db).Total(t.Context(), at.Add(models.Bucket)))
 		}
 		last := noon.Add(-time.Hour)
 		hour(last, 299)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/viva/rate-limiter/internal/models"
+	"github.com/viva/rate-limiter/internal/repositories"
 	"github.com/viva/rate-limiter/internal/services/alerts"
 	"github.com/viva/rate-limiter/pkg/apierror/errtest"
 )
@@ -63,11 +64,9 @@ func stories(keys []*models.APIKey) map[string]story {
 			rule: alerts.NewRule{Kind: models.AlertAnomaly, ResolveAfter: ptr(time.Hour), Params: models.AlertParams{Factor: 2, Weeks: 1, MinUnits: 20, Drop: true}},
 			step: time.Hour, steps: 14 * 24,
 			happen: func(w *world, at time.Time, random *rand.Rand) {
-				key := of(random)
-				require.NoError(w.t, w.ingest.AddTotals(w.t.Context(), []models.UsageTotal{{
-					Level: models.PeriodHour, Start: at.Add(-time.Hour), OwnerID: key.OwnerID, APIKeyID: key.ID, Meter: models.MeterRequests,
-					UsageCounts: models.UsageCounts{Units: int64(10 + random.IntN(60))},
-				}}))
+				hour := at.Add(-time.Hour)
+				require.NoError(w.t, repositories.NewUsageUpkeep(w.db).Total(w.t.Context(), hour))
+				rollup(w, hour.Add(time.Duration(random.IntN(4))*models.Bucket), of(random), models.UsageCounts{Units: int64(10 + random.IntN(60))})
 			},
 		},
 		"quota": {

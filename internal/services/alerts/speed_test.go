@@ -61,9 +61,9 @@ func fill(tb testing.TB, w *world, n int) {
 				Subject: "owner:" + string(owner), Rule: "monthly", Period: models.PeriodMonth, Start: month,
 			}, Units: int64(i % 70), Limit: 100})
 			for week := range 5 {
-				b.Totals = append(b.Totals, models.UsageTotal{
-					Level: models.PeriodHour, Start: hour.AddDate(0, 0, -7*week), OwnerID: owner, APIKeyID: key, Meter: models.MeterRequests,
-					UsageCounts: models.UsageCounts{Units: int64(i % 100)},
+				b.Rollups = append(b.Rollups, models.UsageRollup{
+					UsageCell: models.UsageCell{Bucket: hour.AddDate(0, 0, -7*week), SegmentID: segment, APIKeyID: key, Meter: models.MeterRequests},
+					OwnerID:   owner, UsageCounts: models.UsageCounts{Units: int64(i % 100)},
 				})
 			}
 			for bucket := range 4 {
@@ -84,4 +84,5 @@ func fill(tb testing.TB, w *world, n int) {
 		}
 		require.NoError(tb, w.ingest.InTx(tb.Context(), func(ctx context.Context) error { return w.ingest.Add(ctx, &b) }))
 	}
+	require.NoError(tb, repositories.NewUsageUpkeep(w.db).Total(tb.Context(), noon))
 }

@@ -18,16 +18,18 @@ func TestKeysTellWhatTheyWereUsedFor(t *testing.T) {
 	idle, err := w.Create(t.Context(), keys.NewKey{Name: "idle"})
 	require.NoError(t, err)
 	at := w.now.Add(-time.Minute)
-	ingest, total := repositories.NewIngest(w.db), models.UsageTotal{
-		Level: models.PeriodMonth, OwnerID: used.Owner.ID, APIKeyID: used.Key.ID, Meter: models.MeterRequests,
+	ingest, rollup := repositories.NewIngest(w.db), models.UsageRollup{
+		UsageCell:   models.UsageCell{SegmentID: models.NewID[models.SegmentID](), APIKeyID: used.Key.ID, Meter: models.MeterRequests},
+		OwnerID:     used.Owner.ID,
 		UsageCounts: models.UsageCounts{Requests: 5, Allowed: 4, Units: 7},
 	}
 	for _, month := range []time.Month{1, 2} {
-		total.Start = time.Date(2026, month, 1, 0, 0, 0, 0, time.UTC)
-		require.NoError(t, ingest.Add(t.Context(), &models.UsageBatch{Totals: []models.UsageTotal{total}}))
+		rollup.Bucket = time.Date(2026, month, 1, 0, 0, 0, 0, time.UTC)
+		require.NoError(t, ingest.AddRollups(t.Context(), []models.UsageRollup{rollup}))
 	}
-	total.Meter = "tokens"
-	require.NoError(t, ingest.Add(t.Context(), &models.UsageBatch{Totals: []models.UsageTotal{total}}))
+	rollup.Meter = "tokens"
+	require.NoError(t, ingest.AddRollups(t.Context(), []models.UsageRollup{rollup}))
+	require.NoError(t, repositories.NewUsageUpkeep(w.db).Total(t.Context(), rollup.Bucket)) // the first of the months
 	require.NoError(t, repositories.NewActivity(w.db).Touch(t.Context(), []models.KeyActivity{{APIKeyID: used.Key.ID, LastUsedAt: at}}))
 
 	view, err := w.Find(t.Context(), used.Key.ID)

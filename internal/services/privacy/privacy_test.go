@@ -140,7 +140,6 @@ func (w *world) used(p traces, k models.APIKey, checks int) {
 		v.Identify()
 		b.Violations = append(b.Violations, v)
 	}
-	b.Totals = []models.UsageTotal{{Level: models.PeriodDay, Start: noon.Truncate(24 * time.Hour), OwnerID: k.OwnerID, APIKeyID: k.ID, Meter: "requests", UsageCounts: counts}}
 	b.Quotas = []models.QuotaTotal{
 		{QuotaKey: models.QuotaKey{Subject: "key:" + string(k.ID), Rule: "q", Period: models.PeriodDay, Start: noon}, Units: 1},
 		{QuotaKey: models.QuotaKey{Subject: "owner:" + string(k.OwnerID), Rule: "q", Period: models.PeriodDay, Start: noon}, Units: 1},
@@ -148,6 +147,7 @@ func (w *world) used(p traces, k models.APIKey, checks int) {
 	refused := w.record(p, k, noon)
 	b.Rejects = []models.IngestReject{{StreamID: models.NewID[models.StreamID](), Seq: 1, Reason: "no", Payload: refused.Append(nil), RejectedAt: noon}}
 	require.NoError(w.t, repositories.NewIngest(w.db).Add(w.t.Context(), b))
+	require.NoError(w.t, repositories.NewUsageUpkeep(w.db).Total(w.t.Context(), noon.Add(models.Bucket)))
 }
 
 func (w *world) record(p traces, k models.APIKey, at time.Time) models.Record {
@@ -263,7 +263,7 @@ func TestAnExportListsEverythingOnceOverPages(t *testing.T) {
 			return n
 		}
 		require.Equal(w.t, map[string]int{
-			"key": 1, "usage_segments": 2, "usage_rollups": checks, "usage_latencies": checks, "usage_totals": 1, "quota_totals": 1,
+			"key": 1, "usage_segments": 2, "usage_rollups": checks, "usage_latencies": checks, "usage_totals": 13 + 1 + 1, "quota_totals": 1,
 			"rate_limit_violations": checks, "usage_logs": checks, "audit_logs": 2,
 		}, counts(got))
 		require.Contains(w.t, got["key"][0], "viva_live_…wXyZ")
@@ -272,7 +272,7 @@ func TestAnExportListsEverythingOnceOverPages(t *testing.T) {
 
 		got = lines(w.t, func(line privacy.Line) error { return w.service.ExportOwner(w.t.Context(), *owner.ExternalID, line) })
 		require.Equal(w.t, map[string]int{
-			"owner": 1, "key": 2, "usage_segments": 2, "usage_rollups": checks + 5, "usage_latencies": checks + 5, "usage_totals": 2,
+			"owner": 1, "key": 2, "usage_segments": 2, "usage_rollups": checks + 5, "usage_latencies": checks + 5, "usage_totals": 15 + 4,
 			"quota_totals": 3, "rate_limit_violations": checks + 5, "usage_logs": checks + 5, "audit_logs": 1 + 2 + 2,
 		}, counts(got))
 		require.Contains(w.t, got["owner"][0], "email-mark1")

@@ -30,14 +30,6 @@ type latencyCell struct {
 	latency int
 }
 
-type totalCell struct {
-	level models.PeriodKind
-	start time.Time
-	owner models.OwnerID
-	key   models.KeyID
-	meter string
-}
-
 type sumCell struct {
 	bucket time.Time
 	meter  string
@@ -172,7 +164,7 @@ func at[K comparable, V any](m map[K]*V, key K, make func() *V) *V {
 // into puts what was added up into a batch.
 func (f *fold) into(b *models.UsageBatch) {
 	b.Violations, b.Rollups, b.Latencies = values(f.violations), values(f.rollups), values(f.latencies)
-	b.Totals, b.Sums, b.Installation = totals(b.Rollups), sums(b.Rollups), values(f.installation)
+	b.Sums, b.Installation = sums(b.Rollups), values(f.installation)
 	for s, id := range f.segments {
 		s.ID = id
 		b.Segments = append(b.Segments, s)
@@ -185,21 +177,6 @@ func (f *fold) into(b *models.UsageBatch) {
 		keys[cell.key] = true
 	}
 	b.Exceeded = slices.Collect(maps.Keys(keys))
-}
-
-// totals adds rollups up by hour, day and month.
-func totals(rollups []models.UsageRollup) []models.UsageTotal {
-	cells := map[totalCell]*models.UsageTotal{}
-	for i := range rollups {
-		r := &rollups[i]
-		for _, level := range models.TotalLevels {
-			c := totalCell{level, models.StartOf(level, r.Bucket), r.OwnerID, r.APIKeyID, r.Meter}
-			at(cells, c, func() *models.UsageTotal {
-				return &models.UsageTotal{Level: level, Start: c.start, OwnerID: c.owner, APIKeyID: c.key, Meter: c.meter}
-			}).Add(&r.UsageCounts)
-		}
-	}
-	return values(cells)
 }
 
 // sums adds rollups of all keys up.
