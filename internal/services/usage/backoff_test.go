@@ -50,7 +50,7 @@ func TestTheJournalWaitsWhileTheDatabaseIsAway(t *testing.T) {
 }
 
 func TestATransactionIsAsLargeAsTheDatabaseTakesInTime(t *testing.T) {
-	const limit, each, records = 5 * time.Second, time.Millisecond, 45_000
+	const limit, each, records = 5 * time.Second, time.Millisecond, 65_000
 	synctest.Test(t, func(t *testing.T) {
 		shelf := newShelf()
 		var sizes []int
@@ -73,7 +73,7 @@ func TestATransactionIsAsLargeAsTheDatabaseTakesInTime(t *testing.T) {
 		for shelf.doneUpTo(stream) < records {
 			_ = ingester.Once(t.Context())
 		}
-		require.Equal(t, []int{40_000, 20_000, 10_000, 5000, 1000, 1000}, sizes[:6], "halved until it is taken, then what takes a second")
+		require.Equal(t, []int{60_000, 30_000, 15_000, 7500, 3750, 1000}, sizes[:6], "halved until it is taken, then what takes a second")
 		few := newKey()
 		for range 2 * records {
 			shelf.put(stream, few.check("b", noon))

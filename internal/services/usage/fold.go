@@ -16,13 +16,24 @@ const maxEndpoint = 255
 type fold struct {
 	// endpoint says what the endpoint of a key is counted as.
 	endpoint func(key models.KeyID, endpoint string) string
+	stored   map[models.SegmentID]bool // segments that are in the database
 
+	keys         map[models.KeyID]*foldedKey
 	segments     map[models.Segment]models.SegmentID // by what they follow from
 	rollups      map[models.UsageCell]*models.UsageRollup
 	latencies    map[latencyCell]*models.UsageLatency
 	quotas       map[models.QuotaKey]*quotaSpent
 	violations   map[violationCell]*models.RateLimitViolation
 	installation map[time.Time]*models.InstallationUsage
+}
+
+// foldedKey is what the latest record of a key was added to: most likely, the next
+// one is as well, and need not be looked for.
+type foldedKey struct {
+	used     time.Time // at the latest check
+	segment  models.Segment
+	endpoint string // as the record has it
+	rollup   *models.UsageRollup
 }
 
 type latencyCell struct {
@@ -48,46 +59,70 @@ type violationCell struct {
 	minute         time.Time
 }
 
-func newFold(endpoint func(models.KeyID, string) string) *fold {
+func newFold(endpoint func(models.KeyID, string) string, stored map[models.SegmentID]bool) *fold {
 	return &fold{
-		endpoint: endpoint, segments: map[models.Segment]models.SegmentID{},
+		endpoint: endpoint, stored: stored, keys: map[models.KeyID]*foldedKey{}, segments: map[models.Segment]models.SegmentID{},
 		rollups: map[models.UsageCell]*models.UsageRollup{}, latencies: map[latencyCell]*models.UsageLatency{},
 		quotas: map[models.QuotaKey]*quotaSpent{}, violations: map[violationCell]*models.RateLimitViolation{},
 		installation: map[time.Time]*models.InstallationUsage{},
 	}
 }
 
-// add adds one record, which was not counted before.
+// add adds one record, unless it was counted before.
 func (f *fold) add(r *models.Record) {
-	bucket := models.BucketOf(r.At)
 	if r.Kind == models.RecordLimitCheck {
-		c := at(f.installation, bucket, func() *models.InstallationUsage {
-			return &models.InstallationUsage{Bucket: bucket, Kind: models.KindLimitCheck}
-		})
-		c.Requests++
-		if r.Allowed {
-			c.Allowed++
+		if counted(r) {
+			f.limitCheck(r)
 		}
 		return
 	}
-	counts := r.Counts()
+	key := at(f.keys, r.KeyID, func() *foldedKey { return new(foldedKey) })
+	if r.Kind == models.RecordCheck && r.At.After(key.used) {
+		key.used = r.At
+	}
+	if !counted(r) {
+		return
+	}
+	counts, rollup := r.Counts(), f.rollup(key, r)
+	rollup.Add(&counts)
+	if r.HasTiming {
+		c := latencyCell{rollup.UsageCell, models.LatencyBucket(float64(r.LatencyMS))}
+		at(f.latencies, c, func() *models.UsageLatency {
+			return &models.UsageLatency{UsageCell: rollup.UsageCell, OwnerID: rollup.OwnerID, Latency: c.latency}
+		}).Count++
+	}
+	f.limits(r, rollup.Endpoint)
+}
+
+func (f *fold) limitCheck(r *models.Record) {
+	bucket := models.BucketOf(r.At)
+	c := at(f.installation, bucket, func() *models.InstallationUsage {
+		return &models.InstallationUsage{Bucket: bucket, Kind: models.KindLimitCheck}
+	})
+	c.Requests++
+	if r.Allowed {
+		c.Allowed++
+	}
+}
+
+// rollup gives the one that a record is added to.
+func (f *fold) rollup(key *foldedKey, r *models.Record) *models.UsageRollup {
+	bucket := models.BucketOf(r.At)
+	if l := key.rollup; l != nil && l.Bucket.Equal(bucket) && key.endpoint == r.Endpoint && l.Method == r.Method && l.Meter == r.Meter &&
+		key.segment == r.Segment {
+		return l
+	}
 	cell := models.UsageCell{
 		Bucket: bucket, SegmentID: f.segment(&r.Segment), APIKeyID: r.KeyID,
 		Endpoint: f.endpoint(r.KeyID, r.Endpoint), Method: r.Method, Meter: r.Meter,
 	}
-	owner := r.Segment.OwnerID
-	at(f.rollups, cell, func() *models.UsageRollup { return &models.UsageRollup{UsageCell: cell, OwnerID: owner} }).Add(&counts)
-	if r.HasTiming {
-		c := latencyCell{cell, models.LatencyBucket(float64(r.LatencyMS))}
-		at(f.latencies, c, func() *models.UsageLatency {
-			return &models.UsageLatency{UsageCell: cell, OwnerID: owner, Latency: c.latency}
-		}).Count++
-	}
-	f.limits(r)
+	key.segment, key.endpoint = r.Segment, r.Endpoint
+	key.rollup = at(f.rollups, cell, func() *models.UsageRollup { return &models.UsageRollup{UsageCell: cell, OwnerID: r.Segment.OwnerID} })
+	return key.rollup
 }
 
-// limits adds what the rules of a check said.
-func (f *fold) limits(r *models.Record) {
+// limits adds what the rules of a check said, by what its endpoint is counted as.
+func (f *fold) limits(r *models.Record, endpoint string) {
 	for i := range r.Limits {
 		l := &r.Limits[i]
 		if l.Period != "" && l.Spent != 0 {
@@ -102,12 +137,11 @@ func (f *fold) limits(r *models.Record) {
 		return
 	}
 	if l := r.Tightest(); l != nil && l.Denied {
-		f.violation(r, l)
+		f.violation(r, l, endpoint)
 	}
 }
 
-func (f *fold) violation(r *models.Record, l *models.RecordedLimit) {
-	endpoint := f.endpoint(r.KeyID, r.Endpoint)
+func (f *fold) violation(r *models.Record, l *models.RecordedLimit, endpoint string) {
 	cell := violationCell{r.KeyID, l.Rule, endpoint, r.At.UTC().Truncate(time.Minute)}
 	v := at(f.violations, cell, func() *models.RateLimitViolation {
 		v := &models.RateLimitViolation{
@@ -161,13 +195,25 @@ func at[K comparable, V any](m map[K]*V, key K, make func() *V) *V {
 	return v
 }
 
+// used tells when each key was checked last.
+func (f *fold) used() map[models.KeyID]time.Time {
+	used := make(map[models.KeyID]time.Time, len(f.keys))
+	for id, key := range f.keys {
+		if !key.used.IsZero() {
+			used[id] = key.used
+		}
+	}
+	return used
+}
+
 // into puts what was added up into a batch.
 func (f *fold) into(b *models.UsageBatch) {
 	b.Violations, b.Rollups, b.Latencies = values(f.violations), values(f.rollups), values(f.latencies)
 	b.Sums, b.Installation = sums(b.Rollups), values(f.installation)
 	for s, id := range f.segments {
-		s.ID = id
-		b.Segments = append(b.Segments, s)
+		if s.ID = id; !f.stored[id] {
+			b.Segments = append(b.Segments, s)
+		}
 	}
 	for key, spent := range f.quotas {
 		b.Quotas = append(b.Quotas, models.QuotaTotal{QuotaKey: key, Units: spent.units, Limit: spent.limit})

@@ -204,6 +204,7 @@ func (w *world) addsUp() {
 	require.Positive(w.t, w.number("SELECT COUNT(*) FROM usage_rollups"))
 	require.Zero(w.t, w.number("SELECT COUNT(*) FROM ("+raw+" EXCEPT "+rolled+") AS a"), "raw rows that no rollup has")
 	require.Zero(w.t, w.number("SELECT COUNT(*) FROM ("+rolled+" EXCEPT "+raw+") AS a"), "rollups that no raw row has")
+	require.Zero(w.t, w.number("SELECT COUNT(*) FROM usage_rollups WHERE segment_id NOT IN (SELECT id FROM usage_segments)"))
 	require.NoError(w.t, repositories.NewUsageUpkeep(w.db).Total(w.t.Context(), w.now.AddDate(1, 0, 0)))
 	for _, table := range []string{"usage_totals WHERE level = 'hour'", "usage_totals WHERE level = 'day'", "usage_totals WHERE level = 'month'", "usage_sums"} {
 		for _, column := range []string{"requests", "allowed", "units", "billable_units", "reports", "denied_limit"} {

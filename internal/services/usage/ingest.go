@@ -99,6 +99,7 @@ type Ingester struct {
 	options IngesterOptions
 
 	endpoints endpoints
+	segments  map[models.SegmentID]bool // those that are in the database, as far as this process knows
 	sampler   *sampler
 	activity  *Activity
 	items     []item                    // of the batch under way
@@ -115,13 +116,13 @@ func NewIngester(journal Journal, cursors Cursors, store Store, activity *Activi
 	return &Ingester{
 		journal: journal, cursors: cursors, store: store, options: o,
 		endpoints: endpoints{most: o.EndpointsPerKey}, sampler: newSampler(o.RawRowsPerSecond),
-		activity: activity, positions: map[models.StreamID]int64{}, progress: newProgress(o.Now()), most: mostEntries,
+		activity: activity, segments: map[models.SegmentID]bool{}, positions: map[models.StreamID]int64{}, progress: newProgress(o.Now()), most: mostEntries,
 	}
 }
 
 const (
 	// fewestEntries and mostEntries bound the records of one transaction.
-	fewestEntries, mostEntries = 250, 40_000
+	fewestEntries, mostEntries = 250, 60_000
 	// batchTakes is how long a transaction shall take: the rows of as many keys as
 	// there are records take a hundred times as long as those of one key, others
 	// wait for them, and the database gives up what takes longer than its limit.
@@ -407,6 +408,7 @@ var errRewound = errors.New("the database has gone back")
 // lagged behind, gets from the journal what it lost, of ended streams too.
 func (i *Ingester) rewind(ctx context.Context) error {
 	i.published = time.Time{}
+	clear(i.segments)
 	for stream, position := range i.positions {
 		cursor, err := i.cursor(ctx, stream)
 		if err != nil {

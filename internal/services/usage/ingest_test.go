@@ -123,7 +123,7 @@ func TestADatabaseThatWentBackWhileNothingCame(t *testing.T) {
 		drain()
 		require.Equal(t, []string{"a", "b", "c"}, w.ids())
 		// It fell back to before there was anything.
-		for _, table := range []string{"usage_logs", "usage_rollups", "usage_totals", "usage_sums", "ingest_cursors"} {
+		for _, table := range []string{"usage_logs", "usage_rollups", "usage_totals", "usage_sums", "usage_segments", "ingest_cursors"} {
 			_, err := w.sql.ExecContext(t.Context(), "DELETE FROM "+table)
 			require.NoError(t, err)
 		}

@@ -93,7 +93,7 @@ func (i *Ingester) transact(ctx context.Context, stream models.StreamID, items [
 		if err := i.store.Add(ctx, batch); err != nil {
 			return err
 		}
-		effects.quotas = len(batch.Quotas) > 0
+		effects.quotas, effects.segments = len(batch.Quotas) > 0, batch.Segments
 		effects.records, effects.rejected = int64(len(records)), int64(len(batch.Rejects))
 		for _, gap := range batch.Gaps {
 			effects.lost += gap.ToSeq - gap.FromSeq + 1
@@ -149,16 +149,12 @@ func (i *Ingester) count(ctx context.Context, records []*models.Record, batch *m
 	if e.endpoints, err = i.endpoints.claim(ctx, i.store, records); err != nil {
 		return err
 	}
-	f := newFold(func(key models.KeyID, endpoint string) string { return i.endpoints.name(e.endpoints, key, endpoint) })
+	f := newFold(func(key models.KeyID, endpoint string) string { return i.endpoints.name(e.endpoints, key, endpoint) }, i.segments)
 	for _, r := range records {
-		if counted(r) {
-			f.add(r)
-		}
-		if r.Kind == models.RecordCheck && r.At.After(e.used[r.KeyID]) {
-			e.used[r.KeyID] = r.At
-		}
+		f.add(r)
 	}
 	f.into(batch)
+	e.used = f.used()
 	if rows {
 		batch.Logs = e.sampler.rows(records, f)
 	} else {
@@ -200,6 +196,7 @@ func counted(r *models.Record) bool { return r.Once == (models.EventID{}) || !r.
 type effects struct {
 	sampler   *sampler
 	endpoints map[models.KeyID][]string
+	segments  []models.Segment // stored
 	used      map[models.KeyID]time.Time
 	quotas    bool // units of some moved
 
@@ -207,12 +204,18 @@ type effects struct {
 }
 
 func (i *Ingester) effects() effects {
-	return effects{sampler: i.sampler.clone(), used: map[models.KeyID]time.Time{}}
+	return effects{sampler: i.sampler.clone()}
 }
 
 func (i *Ingester) apply(e *effects) {
 	i.sampler = e.sampler
 	i.endpoints.learn(e.endpoints)
+	if len(i.segments) > maxKnown {
+		clear(i.segments)
+	}
+	for n := range e.segments {
+		i.segments[e.segments[n].ID] = true
+	}
 	i.activity.note(e.used)
 	i.moved = i.moved || e.quotas
 	if i.options.Observer != nil {
