@@ -29,7 +29,12 @@ type engines struct {
 	limits limits
 	stated validation.Limits
 	policy validation.Policy
+	// together is how many checks of a batch are decided at a time.
+	together int
 }
+
+// togetherShared makes about four round trips of a batch of a hundred.
+const togetherShared = 32
 
 type limits interface {
 	validation.Limits
@@ -100,7 +105,7 @@ func openEngines(ctx context.Context, cfg *config.Config, role config.Role, l *l
 	}
 	m.limitStore(&guarding)
 	guard := validation.NewGuard(t.limits(shared), ofKeys, guarding)
-	e.limits, e.stated = guard, guard.WithLocal(ofStated)
+	e.limits, e.stated, e.together = guard, guard.WithLocal(ofStated), togetherShared
 	return e, nil
 }
 

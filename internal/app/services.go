@@ -93,7 +93,7 @@ func newServices(cfg *config.Config, e *engines, l *lifecycle, m *instruments, l
 		}),
 		validation: validation.New(validation.Deps{
 			Keys: keyCache, Limits: e.limits, Stated: e.stated,
-			Recorder: metering.recorder, Quotas: metering.quotas, Receipts: metering.receipts, Observer: m.checks, Now: time.Now,
+			Recorder: metering.recorder, Quotas: metering.quotas, Receipts: metering.receipts, Observer: m.checks, Together: e.together, Now: time.Now,
 		}),
 		settler:   metering.settler,
 		reports:   reports,

@@ -71,16 +71,14 @@ func (a *api) validateBatch(ctx context.Context, in *validateBatchInput) (*valid
 		checks[i] = check
 	}
 	out := &validateBatchOutput{Body: batchAnswerBody{Results: make([]answerBody, len(checks))}}
-	batch := a.Validation.Batch()
-	for i := range checks {
-		answer, err := batch.Validate(ctx, &checks[i])
+	err := a.Validation.ValidateMany(ctx, checks, func(i int, answer *validation.Answer, err error) {
 		if err != nil {
 			out.Body.Results[i] = undecided(err, checks[i].RequestID)
-			continue
+			return
 		}
-		out.Body.Results[i] = answerOf(&answer)
-	}
-	if err := batch.End(); err != nil {
+		out.Body.Results[i] = answerOf(answer)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return out, nil

@@ -2,7 +2,7 @@ package controllers
 
 import (
 	"bytes"
-	"context"
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -73,19 +73,18 @@ func (f fastChecks) validateBatch(c *gin.Context) (answered bool) {
 	if !s.decodeBatch(text) {
 		return f.decline(c, text)
 	}
-	s.out = append(s.out[:0], `{"results":[`...)
-	batch := f.api.Validation.Batch()
 	for i := range s.checks {
+		s.checks[i].RequestID = batchRequestID(ctx, i)
+	}
+	s.out = append(s.out[:0], `{"results":[`...)
+	var failed error
+	err := f.api.Validation.ValidateMany(ctx, s.checks, func(i int, answer *validation.Answer, err error) {
 		if i > 0 {
 			s.out = append(s.out, ',')
 		}
-		s.checks[i].RequestID = batchRequestID(ctx, i)
-		if err := appendResult(ctx, batch, s, &s.checks[i]); err != nil {
-			fail(c, err)
-			return true
-		}
-	}
-	if err := batch.End(); err != nil {
+		failed = errors.Join(failed, s.append(&s.checks[i], answer, err))
+	})
+	if err = errors.Join(err, failed); err != nil {
 		fail(c, err)
 		return true
 	}
@@ -117,10 +116,9 @@ func (s *scratch) decodeBatch(text string) bool {
 // maxBatch is how many checks a batch may hold.
 const maxBatch = 1000
 
-func appendResult(ctx context.Context, batch *validation.Batch, s *scratch, check *validation.Check) error {
-	answer, err := batch.Validate(ctx, check)
+func (s *scratch) append(check *validation.Check, answer *validation.Answer, err error) error {
 	if err == nil {
-		s.out = appendAnswer(s.out, &answer)
+		s.out = appendAnswer(s.out, answer)
 		return nil
 	}
 	data, err := encodeJSON(undecided(err, check.RequestID))

@@ -43,9 +43,8 @@ func TestWhatWasDecidedIsTold(t *testing.T) {
 		return err
 	}
 	require.NoError(t, validate(service.Validate, key))
-	batch := service.Batch()
-	require.NoError(t, validate(batch.Validate, key))
-	require.NoError(t, batch.End())
+	require.NoError(t, service.ValidateMany(t.Context(), []validation.Check{{APIKey: key, Cost: 1}},
+		func(_ int, _ *validation.Answer, err error) { require.NoError(t, err) }))
 	require.NoError(t, validate(service.Validate, key[1:]))
 	_, err := service.Validate(t.Context(), &validation.Check{APIKey: key, Cost: -1})
 	require.Error(t, err, "what cannot be decided is not told")

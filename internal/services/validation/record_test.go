@@ -66,22 +66,21 @@ func (g *gathering) End() error {
 func TestABatchIsRecordedAtItsEnd(t *testing.T) {
 	w := newWorld(t)
 	key := w.key(t, "owner", nil, perMinute(5))
-	batch := w.Batch()
-	for i := range 7 {
-		a, err := batch.Validate(t.Context(), &validation.Check{APIKey: key, Cost: 1})
+	checks := make([]validation.Check, 7)
+	for i := range checks {
+		checks[i] = validation.Check{APIKey: key, Cost: 1}
+	}
+	require.NoError(t, w.ValidateMany(t.Context(), checks, func(i int, a *validation.Answer, err error) {
 		require.NoError(t, err)
 		require.Equal(t, i < 5, a.Allowed)
-	}
-	require.Empty(t, w.recorder.records)
-	require.NoError(t, batch.End())
+		require.Empty(t, w.recorder.records)
+	}))
 	require.Len(t, w.recorder.records, 7)
 	require.Equal(t, "ok", w.recorder.records[4].Code)
 	require.Equal(t, "rate_limited", w.recorder.records[5].Code)
-	batch = w.Batch()
 	w.recorder.err = errors.New("the journal is full")
-	_, err := batch.Validate(t.Context(), &validation.Check{APIKey: key, Cost: 1})
-	require.NoError(t, err)
-	require.ErrorIs(t, batch.End(), w.recorder.err)
+	err := w.ValidateMany(t.Context(), checks[:1], func(_ int, _ *validation.Answer, err error) { require.NoError(t, err) })
+	require.ErrorIs(t, err, w.recorder.err)
 }
 
 // dropped keeps nothing.

@@ -143,7 +143,7 @@ func TestBadChecks(t *testing.T) {
 			_, err := w.Validate(t.Context(), &test.check)
 			require.Subset(t, badFields(t, err), test.bad)
 			require.Zero(t, w.limits.takes.Load())
-			require.Zero(t, w.keys.asked)
+			require.Zero(t, w.keys.asked.Load())
 		})
 	}
 }

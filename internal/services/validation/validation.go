@@ -68,6 +68,9 @@ type Deps struct {
 	Quotas   *Quotas
 	Receipts Receipts // of checks that may be settled
 	Observer Observer // nil tells nobody
+	// Together is how many checks of a batch are decided at a time: where the limits
+	// are across a network, they share round trips. Up to 1 it is one after the other.
+	Together int
 	Now      func() time.Time
 }
 

@@ -66,7 +66,7 @@ type keys struct {
 	directoryErr error
 	known        map[apikey.Hash]*models.Snapshot
 	err          error
-	asked        int
+	asked        atomic.Int64
 }
 
 func (k *keys) Directory(context.Context, time.Time) (*models.Directory, error) {
@@ -77,7 +77,7 @@ func (k *keys) Snapshot(_ context.Context, hash apikey.Hash, _ time.Time) (*mode
 	if k.err != nil {
 		return nil, k.err
 	}
-	k.asked++
+	k.asked.Add(1)
 	if s, ok := k.known[hash]; ok {
 		return s, nil
 	}
@@ -250,7 +250,7 @@ func TestKeysThatAreNotFound(t *testing.T) {
 		name  string
 		check validation.Check
 		want  validation.Code
-		asks  int
+		asks  int64
 	}{
 		{"empty", validation.Check{}, validation.KeyMalformed, 0},
 		{"mistyped", validation.Check{APIKey: known[:len(known)-1] + "_"}, validation.KeyMalformed, 0},
@@ -261,11 +261,11 @@ func TestKeysThatAreNotFound(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			w.keys.asked = 0
+			w.keys.asked.Store(0)
 			a := w.ask(t, test.check)
 			require.Equal(t, test.want, a.Code)
 			require.Nil(t, a.Snapshot, "the answer tells nothing of any key")
-			require.Equal(t, test.asks, w.keys.asked, "garbage is refused without looking")
+			require.Equal(t, test.asks, w.keys.asked.Load(), "garbage is refused without looking")
 			require.Zero(t, w.limits.takes.Load())
 		})
 	}
